@@ -1,0 +1,122 @@
+"""What every test gets: its own caches, no outside network, a clean environment; and the shared photos."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+CLOSED = "http://127.0.0.1:9"  # the discard port: children of a test that go through a proxy end here
+
+# Keras reads KERAS_HOME once, on import, and writes a settings file there: never in the user's own folder.
+_FIRST_KERAS_HOME = tempfile.mkdtemp(prefix="handful-keras-")
+os.environ["KERAS_HOME"] = _FIRST_KERAS_HOME
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "network: may reach beyond this machine")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_FIRST_KERAS_HOME, ignore_errors=True)
+
+
+class OutsideNetworkError(OSError):
+    """A test tried to leave this machine; an OSError, so that code under test sees what it sees offline."""
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared photos and weights: HANDFUL_SHARED, or `shared` beside the repository."""
+    folder = Path(os.environ.get("HANDFUL_SHARED") or REPOSITORY.parent / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"needs the project's shared photos: no folder {folder}; set HANDFUL_SHARED to it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def keras_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A KERAS_HOME of our own in which MobileNetV2's weights lie as if they had been downloaded."""
+    source = shared / "keras_home" / "models" / WEIGHTS
+    if not source.is_file():
+        pytest.skip(f"needs the shared MobileNetV2 weights: no file {source}")
+    home = tmp_path_factory.mktemp("keras_home")
+    (home / "models").mkdir()
+    shutil.copyfile(source, home / "models" / WEIGHTS)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Give each test its own caches, and drop the settings of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("HANDFUL_") and name != "HANDFUL_SHARED"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HANDFUL_CACHE", str(tmp_path_factory.mktemp("cache")))
+    asked = "keras_home" in request.fixturenames
+    home = request.getfixturevalue("keras_home") if asked else tmp_path_factory.mktemp("keras")
+    monkeypatch.setenv("KERAS_HOME", str(home))
+    _tell_keras(home, monkeypatch)
+
+
+def _tell_keras(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Move the home of a Keras that is loaded already; it has no public way to do so."""
+    config = sys.modules.get("keras.src.backend.config")
+    if config is not None:
+        monkeypatch.setattr(config, "_KERAS_DIR", str(home))
+
+
+@pytest.fixture(autouse=True)
+def _no_outside_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sockets reach this machine only, in the test and, by a dead proxy, in its child processes."""
+    if request.node.get_closest_marker("network") is None:
+        monkeypatch.setattr(socket.socket, "connect", _guarded(socket.socket.connect))
+        monkeypatch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex))
+        monkeypatch.setattr(socket, "getaddrinfo", _guarded_lookup(socket.getaddrinfo))
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, CLOSED)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "127.0.0.1,localhost,::1")
+
+
+def _guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            _refuse_outside(address[0])
+        return connect(self, address)
+
+    return guarded
+
+
+def _guarded_lookup(lookup: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(host: Any, *args: Any, **options: Any) -> Any:
+        _refuse_outside(host)
+        return lookup(host, *args, **options)
+
+    return guarded
+
+
+def _refuse_outside(host: str | bytes | None) -> None:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in (None, "", "localhost"):
+        return
+    try:
+        near = ipaddress.ip_address(str(name)).is_loopback or str(name) == "0.0.0.0"
+    except ValueError:
+        near = False  # a host name: looking it up would already leave this machine
+    if not near:
+        raise OutsideNetworkError(
+            f"A test tried to reach {name}. Mark it with @pytest.mark.network if it must."
+        )
