@@ -1,0 +1,152 @@
+"""TrainConfig, and every default that depends on the data, as pure functions.
+
+Each rule carries its reason and the measurement behind it; docs/benchmarks.md says how to repeat them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handful.errors import ConfigError, Problem
+
+EFFORTS = ("quick", "standard", "thorough")
+CLASS_WEIGHTS = ("none", "balanced")
+ENGINES = ("auto", "litert", "keras")
+PREPROCESSINGS = ("inside", "tf", "caffe", "torch", "unit")
+
+# Strong to weak, in units of the mean cross-entropy on features of root mean square one. On hand_digits
+# (5 to 200 a class) and ants_bees the best lies between 1 and 0.001; three more on either side cost little.
+PENALTIES = tuple(float(penalty) for penalty in np.logspace(1.5, -4.0, 12).round(6))
+
+# Where too few photos are there to choose: within one point of the best on both sets at 2 to 5 a class.
+DEFAULT_PENALTY = 0.1
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train; the defaults are meant to be right.
+
+    Attributes:
+        backbone: a name of the catalogue ("mobilenet_v2"), "auto", "embedded", or the path of a network
+            file. Change it when accuracy matters more than speed, or for photos unlike ImageNet's.
+        architecture: catalogue name that a weights-only file belongs to.
+        preprocessing: "inside", "tf", "caffe", "torch" or "unit", for a file that does not hold it.
+        size: side of the square of pixels the network sees; None is what it was trained with. Smaller is
+            faster; 224 to 160 costs about 2 points on hand_digits.
+        folds: for cross-validation; None lets `default_folds` decide.
+        class_weight: "balanced" counts each class alike, "none" each photo (see `row_weights`).
+        effort: "quick", "standard" or "thorough"; all three mean the frozen head until fine-tuning exists.
+        engine: "litert", "keras", or "auto": LiteRT on a CPU, Keras on a GPU or where LiteRT has no wheel.
+        allow_bad: go on although more than a fifth of the photos cannot be read.
+        seed: decides the folds; the same seed gives the same result.
+        workers: threads that decode and run the network; None is one per core.
+    """
+
+    backbone: str = "auto"
+    architecture: str | None = None
+    preprocessing: str | None = None
+    size: int | None = None
+    folds: int | None = None
+    class_weight: str = "balanced"
+    effort: str = "standard"
+    engine: str = "auto"
+    allow_bad: bool = False
+    seed: int = 0
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        problems = [problem for problem in _findings(self) if problem]
+        if problems:
+            lines = "\n".join(f"  {problem.file}: {problem.what}. {problem.fix}" for problem in problems)
+            raise ConfigError(f"{len(problems)} settings cannot be used:\n{lines}", problems)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All settings as plain values, for the card."""
+        return asdict(self)
+
+
+def with_settings(config: TrainConfig | None, settings: dict[str, Any]) -> TrainConfig:
+    """Return `config` with some fields replaced.
+
+    Raises:
+        ConfigError: a setting has no such name.
+    """
+    known = {field.name for field in fields(TrainConfig)}
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise ConfigError(f"Unknown settings {unknown}. There are: {', '.join(sorted(known))}.")
+    return TrainConfig(**{**(config or TrainConfig()).as_dict(), **settings})
+
+
+def _findings(config: TrainConfig) -> list[Problem | None]:
+    return [
+        _one_of("effort", config.effort, EFFORTS),
+        _one_of("class_weight", config.class_weight, CLASS_WEIGHTS),
+        _one_of("engine", config.engine, ENGINES),
+        _one_of("preprocessing", config.preprocessing, (None, *PREPROCESSINGS)),
+        _at_least("folds", config.folds, 2),
+        _at_least("size", config.size, 32),
+        _at_least("workers", config.workers, 1),
+        _at_least("seed", config.seed, 0),
+    ]
+
+
+def _one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> Problem | None:
+    if value in allowed:
+        return None
+    choices = ", ".join(str(choice) for choice in allowed if choice)
+    return Problem("error", name, f"received {value!r}", f"Choose one of: {choices}")
+
+
+def _at_least(name: str, value: int | None, least: int) -> Problem | None:
+    if value is None or value >= least:
+        return None
+    return Problem("error", name, f"received {value}", f"Give a whole number from {least} up")
+
+
+def default_folds(labels: np.ndarray, groups: np.ndarray) -> int:
+    """How many folds for labels int (n,) in groups int (n,) that stay together.
+
+    Ten up to 400 photos: each fold then trains on 90 % of them, and the estimate is less pessimistic (by
+    about a point at 20 a class); beyond that five, since pairs of folds cost K (K - 1) / 2 fits. Never
+    more folds than the class with most groups can fill.
+    """
+    apart = np.unique(np.stack([labels, groups]), axis=1)[0]
+    wanted = 10 if len(labels) <= 400 else 5
+    return int(max(2, min(wanted, np.bincount(apart).max())))
+
+
+def row_weights(labels: np.ndarray, class_weight: str) -> np.ndarray | None:
+    """Weight of each row, float (n,) with mean 1; None counts all alike.
+
+    "balanced", the default, weighs a row by the inverse of its class's size, as scikit-learn does. A
+    penalised fit leans towards large classes; on unbalanced draws of hand_digits and ants_bees (5:1 to 20:1) balancing
+    raised balanced accuracy by 1.4 to 14 points and lowered log loss, and accuracy on test photos that
+    are as unbalanced as the training moved by -0.2 to +0.8 points (benchmarks/class_weight.py).
+    """
+    if class_weight == "none":
+        return None
+    counts = np.bincount(labels)
+    return len(labels) / (np.count_nonzero(counts) * counts[labels])
+
+
+def default_workers() -> int:
+    """One thread per core this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cache_folder() -> Path:
+    """Where features and converted networks are kept: HANDFUL_CACHE, or the user's cache folder."""
+    chosen = os.environ.get("HANDFUL_CACHE")
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("handful", appauthor=False)

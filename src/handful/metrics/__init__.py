@@ -1,0 +1,1 @@
+"""Arrays in, numbers out: probabilities, scores, intervals. NumPy alone; imports only `errors`."""
