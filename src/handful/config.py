@@ -125,9 +125,9 @@ def row_weights(labels: np.ndarray, class_weight: str) -> np.ndarray | None:
     """Weight of each row, float (n,) with mean 1; None counts all alike.
 
     "balanced", the default, weighs a row by the inverse of its class's size, as scikit-learn does. A
-    penalised fit leans towards large classes; on unbalanced draws of hand_digits and ants_bees (5:1 to 20:1) balancing
-    raised balanced accuracy by 1.4 to 14 points and lowered log loss, and accuracy on test photos that
-    are as unbalanced as the training moved by -0.2 to +0.8 points (benchmarks/class_weight.py).
+    penalised fit leans towards large classes; on unbalanced draws of hand_digits and ants_bees (5:1 to
+    20:1) balancing raised balanced accuracy by 1.4 to 14 points and lowered log loss, and accuracy on test
+    photos as unbalanced as the training moved by -0.2 to +0.8 points (benchmarks/class_weight.py).
     """
     if class_weight == "none":
         return None

@@ -137,13 +137,12 @@ def find_problems(manifest: Manifest) -> list[Problem]:
     A pure function of the manifest. Rows without a sha256 equal no other, so that it may be called
     before the photos were read, for what labels alone tell.
     """
-    usable_part = usable(manifest)
-    return [
-        *find_conflicts(manifest),
-        *find_leaks(manifest),
-        *find_copies(manifest),
-        *find_class_problems(usable_part),
-    ]
+    return [*find_photo_problems(manifest), *find_class_problems(usable(manifest))]
+
+
+def find_photo_problems(manifest: Manifest) -> list[Problem]:
+    """Find contradictions, leaks and copies: all that also matters when photos are only scored."""
+    return [*find_conflicts(manifest), *find_leaks(manifest), *find_copies(manifest)]
 
 
 def usable(manifest: Manifest) -> Manifest:

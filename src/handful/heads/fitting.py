@@ -18,10 +18,10 @@ from handful.errors import DataError
 from handful.heads import logistic
 from handful.heads.span import Span, into_span, out_of_span
 
-# Choosing needs the loss to about 1 %: hand_digits' loss moves by 0.5 % between this and 1e-4.
-_CHOOSING_TOLERANCE = 1e-3
+# In nats of the objective. Losses of neighbouring penalties differ by 1e-3 and more.
+_CHOOSING_TOLERANCE = 1e-5
 # Kept fits: probabilities move by less than 1e-4 when this is divided by ten.
-_KEPT_TOLERANCE = 1e-5
+_KEPT_TOLERANCE = 1e-8
 _WORSE_IN_A_ROW = 2  # penalties beyond the best that may fail to improve before the list is cut short
 
 
@@ -104,7 +104,7 @@ def fit_head(
     search = _search(span, labels, folds, weights, classes, penalties, advance)
     outer, chosen = _choose_per_fold(search, folds, default_penalty)
     losses = _mean_rows(search.singles)
-    final = _best(search.penalties, losses) if chosen else default_penalty
+    final = _strongest_good(search.penalties, search.singles) if chosen else default_penalty
     logits, kept = _out_of_fold(span, labels, folds, weights, classes, search, outer)
     last = _final_fit(span, labels, weights, classes, final, search)
     head, bias = out_of_span(span, last.coefficients[..., 0])
@@ -226,17 +226,31 @@ def _has_turned(singles: list[np.ndarray], pairs: list[np.ndarray]) -> bool:
     return bool((whole.argmin(axis=1) < len(singles) - _WORSE_IN_A_ROW).all())
 
 
-def _best(penalties: np.ndarray, losses: np.ndarray) -> float:
-    return float(penalties[int(np.argmin(losses))])
+def _strongest_good(penalties: np.ndarray, losses: np.ndarray) -> float:
+    """The strongest penalty that is not worse than the best by more than its noise.
+
+    Args:
+        penalties: (p,), strongest first.
+        losses: (p, n) of each left-out row; nan where a row says nothing.
+
+    The noise is one standard error of the paired difference over rows, so that penalties the data cannot tell
+    apart are settled in favour of the less certain model. Source: the one-standard-error rule of Breiman et
+    al. 1984 (Classification and Regression Trees, section 3.4.3), on paired differences.
+    """
+    told = np.asarray(np.isfinite(losses).all(axis=0))
+    losses = losses[:, told]
+    best = losses[int(losses.mean(axis=1).argmin())]
+    apart = losses - best
+    noise = apart.std(axis=1) / np.sqrt(losses.shape[1])
+    return float(penalties[int(np.argmax(apart.mean(axis=1) <= noise))])
 
 
 def _choose_per_fold(search: _Search, folds: np.ndarray, default: float) -> tuple[np.ndarray, bool]:
     """The penalty of each outer fold, by rows outside it; the default where no such row can tell."""
-    losses = _mean_rows(search.pairs)
-    usable = np.isfinite(losses).all()
-    if not usable:
-        return np.full(losses.shape[1], default), False
-    return np.array([_best(search.penalties, column) for column in losses.T]), True
+    told = np.isfinite(search.pairs.sum(axis=0)).sum(axis=1)  # (K,) rows that say something to each fold
+    if (told == 0).any():
+        return np.full(len(told), default), False
+    return np.array([_strongest_good(search.penalties, rows) for rows in search.pairs.swapaxes(0, 1)]), True
 
 
 def _nearest_start(search: _Search, penalty: float) -> int:

@@ -29,7 +29,7 @@ class Fits:
     Attributes:
         coefficients: (r, k, m), the last row is the bias.
         steps: int (m,), iterations each took.
-        converged: bool (m,), largest gradient entry within the tolerance.
+        converged: bool (m,), estimated distance to the minimum within the tolerance.
     """
 
     coefficients: np.ndarray
@@ -136,7 +136,10 @@ def fit(
         weights: (n, m), non-negative, each column sums to one.
         penalty: (m,), positive.
         start: (r, k, m), for example the solution for the next stronger penalty.
-        tolerance: largest entry of the gradient at which a fit counts as converged.
+        tolerance: estimated distance of the objective to its minimum, in nats, at which a fit counts as
+            converged: half the squared gradient in scaled coordinates, the Newton decrement if the scaling
+            were the exact Hessian. A bound on the plain gradient would stop weakly penalised fits early,
+            which acts as a penalty of its own and spoils the choice.
     """
     dtype = problem.rows.dtype
     weights, penalty = weights.astype(dtype), penalty.astype(dtype)
@@ -145,7 +148,7 @@ def fit(
     converged = np.zeros(len(penalty), dtype=bool)
     state = _begin(problem, weights, penalty, found)
     for step in range(_MOST_STEPS):
-        done = np.abs(state.gradient / state.scale).max(axis=(0, 1)) <= tolerance
+        done = 0.5 * _dot(state.gradient, state.gradient) <= tolerance
         converged[state.which[done]] = True
         if _retire(state, done, found, steps, step):
             break

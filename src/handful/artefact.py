@@ -1,0 +1,288 @@
+"""The trained folder: what lies in it, how it is written whole, and how it is opened with suspicion.
+
+    flowers.handful/
+        card.json          classes, backbone, settings, data, scores, what was left out and what was said
+        backbone.tflite    the frozen network (backbone.keras for networks that only Keras runs)
+        weights.npy        float32 (d, k), the new layer
+        bias.npy           float32 (k,)
+        out_of_fold.csv    a row per training photo: its label, fold and the logits of a fit without it
+        checksums.json     sha256 of every file above
+
+Checksums notice accidents. They do not notice an attacker, who can write new ones: open what you trust.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handful.errors import ArtefactError
+from handful.files import folder_in_the_making, link_or_copy, sha256_of_bytes, sha256_of_file
+from handful.plain import finite
+
+FORMAT = 1
+LITERT_NETWORK = "backbone.tflite"
+KERAS_NETWORK = "backbone.keras"
+_CARD, _CHECKSUMS, _TABLE = "card.json", "checksums.json", "out_of_fold.csv"
+_WEIGHTS, _BIAS = "weights.npy", "bias.npy"
+_LARGEST_CARD = 64 * 2**20
+_NPY_HEADER = 4096  # far more than NumPy writes; refuses a header that promises a giant array
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """The out-of-fold table, a row per training photo.
+
+    Attributes:
+        files: paths relative to the data's root.
+        hashes: sha256 of each photo.
+        labels: int (n,).
+        folds: int (n,).
+        logits: float32 (n, k).
+    """
+
+    files: Sequence[str]
+    hashes: Sequence[str | None]
+    labels: np.ndarray
+    folds: np.ndarray
+    logits: np.ndarray
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A trained folder, opened and checked.
+
+    Attributes:
+        folder: where it lies.
+        card: the content of card.json.
+        weights: float32 (d, k).
+        bias: float32 (k,).
+    """
+
+    folder: Path
+    card: dict[str, Any]
+    weights: np.ndarray
+    bias: np.ndarray
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the probabilities."""
+        return tuple(self.card["classes"])
+
+    @property
+    def network(self) -> Path:
+        """The file of the frozen network."""
+        return self.folder / self.card["network"]["file"]
+
+
+def write_artefact(
+    target: Path,
+    card: dict[str, Any],
+    network: Path,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    table: OutOfFold,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write a trained folder beside `target` and rename it into place.
+
+    Args:
+        target: the folder to make.
+        card: JSON values; "classes" and "network" must be there; "format" is added.
+        network: the frozen network's file, hard-linked or copied.
+        weights: float32 (d, k).
+        bias: float32 (k,).
+        table: the out-of-fold table.
+        overwrite: replace an existing result.
+
+    Raises:
+        ArtefactError: `target` exists and `overwrite` is False, or is no trained folder at all.
+        HandfulError: the disk refused; what was there is intact.
+    """
+    refuse_what_is_not_ours(target)
+    with folder_in_the_making(target, overwrite=overwrite) as folder:
+        link_or_copy(network, folder / card["network"]["file"])
+        (folder / _CARD).write_text(_json({"format": FORMAT, **card}), encoding="utf-8")
+        np.save(folder / _WEIGHTS, weights)
+        np.save(folder / _BIAS, bias)
+        (folder / _TABLE).write_text(_csv(table, card["classes"]), encoding="utf-8", newline="")
+        sums = {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())}
+        (folder / _CHECKSUMS).write_text(_json(sums), encoding="utf-8")
+
+
+def copy_artefact(artefact: Artefact, target: Path, *, overwrite: bool) -> None:
+    """Write the same trained folder somewhere else, whole or not at all; raises as `write_artefact`."""
+    refuse_what_is_not_ours(target)
+    with folder_in_the_making(target, overwrite=overwrite) as folder:
+        for path in sorted(artefact.folder.iterdir()):
+            link_or_copy(path, folder / path.name)
+
+
+def refuse_what_is_not_ours(target: Path) -> None:
+    """Raise when something that is no trained folder stands at `target`: it is never replaced."""
+    if target.exists() and not (target / _CARD).is_file():
+        raise ArtefactError(
+            f"{target} exists and is not a trained folder of Handful; it is left as it is. "
+            "Choose another name with -o."
+        )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(finite(value), indent=2, ensure_ascii=True, sort_keys=True) + "\n"
+
+
+def _csv(table: OutOfFold, classes: Sequence[str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "sha256", "label", "fold", "predicted", *(f"logit:{name}" for name in classes)])
+    predicted = table.logits.argmax(axis=1)
+    for file, photo, label, fold, guess, row in zip(
+        table.files, table.hashes, table.labels, table.folds, predicted, table.logits, strict=True
+    ):
+        writer.writerow(
+            [_plain(file), photo, classes[label], fold, classes[guess], *(f"{x:.6g}" for x in row)]
+        )
+    return text.getvalue()
+
+
+def _plain(text: str) -> str:
+    """Undecodable bytes of a file name as \\udcXX escapes, so that the table stays valid UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def read_artefact(folder: Path) -> Artefact:
+    """Open a trained folder and check every file in it.
+
+    Raises:
+        ArtefactError: missing, not a trained folder, of another format, damaged, or inconsistent.
+    """
+    card = _read_card(folder)
+    sums = _read_json(folder / _CHECKSUMS)
+    _check_sums(folder, sums, card)
+    weights = _read_array(folder / _WEIGHTS, 2)
+    bias = _read_array(folder / _BIAS, 1)
+    classes = card["classes"]
+    if weights.shape != (card["network"]["feature_dim"], len(classes)) or bias.shape != (len(classes),):
+        raise ArtefactError(
+            f"{folder}: the head has shapes {weights.shape} and {bias.shape}, but the card names "
+            f"{len(classes)} classes and {card['network']['feature_dim']} features. Train again."
+        )
+    if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+        raise ArtefactError(f"{folder}: the head holds values that are not numbers. Train again.")
+    return Artefact(folder, card, weights, bias)
+
+
+def read_out_of_fold_files(artefact: Artefact) -> list[Path]:
+    """Paths of the photos the model was trained on, whether or not they are still there."""
+    root = Path(artefact.card["data"]["root"] or ".")
+    return [root / name for name in _table_column(artefact, "file")]
+
+
+def read_out_of_fold_hashes(artefact: Artefact) -> frozenset[str]:
+    """sha256 of the photos the model was trained on."""
+    return frozenset(_table_column(artefact, "sha256"))
+
+
+def _table_column(artefact: Artefact, column: str) -> list[str]:
+    with (artefact.folder / _TABLE).open(encoding="utf-8", newline="") as stream:
+        return [row[column] for row in csv.DictReader(stream)]
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    if not folder.exists():
+        raise ArtefactError(f"{folder} does not exist. Train one: handful train photos/ -o {folder}")
+    if not (folder / _CARD).is_file():
+        raise ArtefactError(
+            f"{folder} is not a trained folder of Handful (it has no {_CARD}). "
+            "Give the folder that `handful train -o` wrote."
+        )
+    card = _read_json(folder / _CARD)
+    version = card.get("format")
+    if not isinstance(version, int) or version < 1:
+        raise ArtefactError(f"{folder}: {_CARD} names no known format (found {version!r}). Train again.")
+    if version > FORMAT:
+        raise ArtefactError(
+            f"{folder} has format {version}, this Handful reads up to {FORMAT}. "
+            f"It was written by Handful {card.get('handful', '?')}: upgrade with pip install -U handful."
+        )
+    _check_card(folder, card)
+    return card
+
+
+def _check_card(folder: Path, card: dict[str, Any]) -> None:
+    """Raise unless the fields that opening needs have the right kind."""
+    classes, network = card.get("classes"), card.get("network")
+    sound = (
+        isinstance(classes, list)
+        and len(classes) >= 2
+        and all(isinstance(name, str) for name in classes)
+        and len(set(classes)) == len(classes)
+        and isinstance(network, dict)
+        and network.get("file") in (LITERT_NETWORK, KERAS_NETWORK)
+        and all(isinstance(network.get(key), int) for key in ("feature_dim", "pooled_output", "map_output"))
+        and isinstance(card.get("data"), dict)
+    )
+    if not sound:
+        raise ArtefactError(f"{folder}: {_CARD} lacks what a model needs, or holds it twice. Train again.")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST_CARD:
+            raise ArtefactError(f"{path} is {size:,} bytes, more than any card. It is not Handful's.")
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtefactError(f"{path} is missing: the folder is incomplete. Copy it again.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtefactError(
+            f"{path} cannot be read ({error}). The folder is damaged: copy it again."
+        ) from error
+    if not isinstance(value, dict):
+        raise ArtefactError(f"{path} holds a {type(value).__name__}, not an object. Copy the folder again.")
+    return value
+
+
+def _check_sums(folder: Path, sums: dict[str, Any], card: dict[str, Any]) -> None:
+    """Compare every file that will be used with its checksum."""
+    damaged = []
+    for name in (_CARD, _WEIGHTS, _BIAS, _TABLE, card["network"]["file"]):
+        path = folder / name
+        if not path.is_file():
+            damaged.append(f"{name} is missing")
+        elif sha256_of_file(path) != sums.get(name):
+            damaged.append(f"{name} does not match its checksum")
+    if damaged:
+        raise ArtefactError(
+            f"{folder} is damaged: {'; '.join(damaged)}. Copy the folder again, or train again."
+        )
+
+
+def _read_array(path: Path, dimensions: int) -> np.ndarray:
+    """Read a float32 array whose header promises no more than the file holds."""
+    data = path.read_bytes()
+    stream = io.BytesIO(data)
+    try:
+        np.lib.format.read_magic(stream)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_NPY_HEADER)
+    except (ValueError, EOFError) as error:
+        raise ArtefactError(
+            f"{path} is not an array NumPy can read ({error}). Copy the folder again."
+        ) from error
+    if dtype != np.float32 or len(shape) != dimensions or 4 * math.prod(shape) != len(data) - stream.tell():
+        raise ArtefactError(f"{path}: found {dtype} {shape} in {len(data)} bytes. Copy the folder again.")
+    return np.load(io.BytesIO(data), allow_pickle=False)
+
+
+def fingerprint_of(artefact: Artefact) -> str:
+    """sha256 over the checksums: one short name for exactly this model."""
+    return sha256_of_bytes((artefact.folder / _CHECKSUMS).read_bytes())

@@ -1,0 +1,207 @@
+"""Classifier: open a trained folder and predict. Runs on LiteRT and NumPy; TensorFlow is not imported."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from handful.artefact import Artefact, copy_artefact, read_artefact
+from handful.config import default_workers
+from handful.data import images
+from handful.data.listing import photos_under
+from handful.engines.base import Engine
+from handful.engines.registry import open_network
+from handful.errors import DataError, ImageError, Problem
+from handful.features.extract import Photo, stream
+from handful.metrics.scores import softmax
+from handful.notebook import classifier_html
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says about one photo.
+
+    Attributes:
+        file: the photo as it was named; "array" or "image" when it was no file.
+        label: the most probable class.
+        probability: of that class, in [0, 1].
+        probabilities: of every class, in the model's class order; they sum to 1.
+    """
+
+    file: str
+    label: str
+    probability: float
+    probabilities: dict[str, float] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.label} ({self.probability:.1%})"
+
+
+class Classifier:
+    """A trained model.
+
+    `handful.train` returns one, `Classifier.load` opens one from a folder.
+
+    Example:
+        >>> classifier = Classifier.load("flowers.handful")  # doctest: +SKIP
+        >>> classifier.predict("new.jpg").label              # doctest: +SKIP
+        'daisy'
+    """
+
+    def __init__(self, artefact: Artefact, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        self._artefact = artefact
+        self._keep = keep  # a model trained without `out` lives in a temporary folder, as long as this object
+        self._engine: Engine | None = None
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Classifier:
+        """Open a trained folder.
+
+        Raises:
+            ArtefactError: missing, damaged, or written by a newer Handful.
+        """
+        return cls(read_artefact(Path(folder)))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the probabilities."""
+        return self._artefact.classes
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """Everything recorded about the model: backbone, data, settings, scores, what was left out."""
+        return self._artefact.card
+
+    @property
+    def folder(self) -> Path:
+        """The folder this model was opened from."""
+        return self._artefact.folder
+
+    @property
+    def artefact(self) -> Artefact:
+        """The opened folder, for the rooms that read more than predictions from it."""
+        return self._artefact
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model to a folder; an existing result is only replaced with `overwrite`."""
+        copy_artefact(self._artefact, Path(folder), overwrite=overwrite)
+
+    def predict(self, photos: Any) -> Any:
+        """Classify photos.
+
+        Args:
+            photos: a path, an array uint8 (h, w, 3), (h, w) or (h, w, 4), or a PIL image gives one
+                `Prediction`; a folder, a list of any of these, an array (n, h, w, 3), or a data frame
+                with a column "path" gives a list.
+
+        Raises:
+            DataError: photos that cannot be read, all of them named.
+        """
+        items = _as_list(photos)
+        probabilities = self._probabilities(items)
+        answers = [self._answer(_name(item), row) for item, row in zip(items, probabilities, strict=True)]
+        return answers[0] if _is_single(photos) else answers
+
+    def predict_proba(self, photos: Any) -> np.ndarray:
+        """Give probabilities float32 (n, k) whose rows sum to 1; takes and raises what `predict` does."""
+        return self._probabilities(_as_list(photos))
+
+    def stream(
+        self, photos: Iterable[Photo], *, workers: int | None = None
+    ) -> Iterator[tuple[Photo, Prediction | ImageError]]:
+        """Yield each photo with its prediction or the reason why it was refused, in order, memory flat."""
+        outcomes = stream(photos, self.engine, None, workers=workers or default_workers())
+        for outcome in outcomes:
+            if outcome.vector is None:
+                assert outcome.refusal is not None  # the pass gives one or the other
+                yield outcome.photo, outcome.refusal
+            else:
+                row = self.probabilities_of(outcome.vector[None])[0]
+                yield outcome.photo, self._answer(outcome.photo.name, row)
+
+    @property
+    def engine(self) -> Engine:
+        """The frozen network, opened on first use."""
+        if self._engine is None:
+            self._engine = open_network(self._artefact.network, self.card["network"])
+        return self._engine
+
+    def probabilities_of(self, features: np.ndarray) -> np.ndarray:
+        """Apply the new layer: pooled features float32 (n, d) to probabilities float32 (n, k)."""
+        weights = self._artefact.weights.astype(np.float64)
+        return softmax(features.astype(np.float64) @ weights + self._artefact.bias)
+
+    def _probabilities(self, items: list[Any]) -> np.ndarray:
+        pixels, problems = [], []
+        for item in items:
+            try:
+                pixels.append(_pixels(item, self.engine.size))
+            except ImageError as error:
+                problems.append(Problem("error", error.name, error.reason, error.fix))
+        if problems:
+            lines = "\n".join(f"  {p.file}: {p.what}. {p.fix}" for p in problems)
+            raise DataError(f"{len(problems)} of {len(items)} photos cannot be read:\n{lines}", problems)
+        if not pixels:
+            return np.empty((0, len(self.classes)), dtype=np.float32)
+        batch = self.engine.batch
+        parts = [self.engine.run(np.stack(pixels[i : i + batch])) for i in range(0, len(pixels), batch)]
+        return self.probabilities_of(np.concatenate(parts))
+
+    def _answer(self, file: str, row: np.ndarray) -> Prediction:
+        best = int(row.argmax())
+        every = {name: float(p) for name, p in zip(self.classes, row, strict=True)}
+        return Prediction(file, self.classes[best], float(row[best]), every)
+
+    def __repr__(self) -> str:
+        scores = self.card.get("scores", {}).get("cross_validation", {})
+        accuracy = scores.get("accuracy", {}).get("value")
+        measured = (
+            "" if accuracy is None else f", cross-validated accuracy {accuracy:.1%} on {scores['n']} photos"
+        )
+        return f"<Classifier of {len(self.classes)} classes on {self.card['backbone']['name']}{measured}>"
+
+    def _repr_html_(self) -> str:
+        return classifier_html(self.card)
+
+
+def _is_single(photos: Any) -> bool:
+    if isinstance(photos, str | Path):
+        return not Path(photos).is_dir()
+    if isinstance(photos, np.ndarray):
+        return photos.ndim < 4
+    return not isinstance(photos, list | tuple) and not _is_frame(photos)
+
+
+def _is_frame(photos: Any) -> bool:
+    """Whether it is a data frame, by what it can do: pandas is never imported."""
+    return hasattr(photos, "columns") and hasattr(photos, "itertuples")
+
+
+def _as_list(photos: Any) -> list[Any]:
+    if isinstance(photos, str | Path):
+        path = Path(photos)
+        return list(photos_under([path])[0]) if path.is_dir() else [path]
+    if _is_frame(photos):
+        if "path" not in list(photos.columns):
+            raise DataError(f"The data frame has columns {list(photos.columns)}. A column 'path' is needed.")
+        return [str(path) for path in photos["path"]]
+    if _is_single(photos):
+        return [photos]
+    return list(photos)
+
+
+def _name(item: Any) -> str:
+    return str(item) if isinstance(item, str | Path) else "array" if isinstance(item, np.ndarray) else "image"
+
+
+def _pixels(item: Any, size: tuple[int, int]) -> np.ndarray:
+    if isinstance(item, str | Path):
+        return images.load(Path(item), size).pixels
+    if isinstance(item, np.ndarray):
+        return images.from_array(item, size=size).pixels
+    return images.from_pil(item, size=size).pixels

@@ -1,0 +1,40 @@
+"""`handful check`: what is wrong with the data, before anything is trained."""
+
+from __future__ import annotations
+
+import typer
+
+from handful.cli.options import AllowBad, AsJson, Photos, Quiet, Workers
+from handful.cli.running import MISTAKE, SOME_REFUSED, print_json, print_problems, refused, user_errors
+
+NAME = "check"
+HELP = "Tell what is wrong with the photos and labels, before anything is trained. Needs no network."
+EXAMPLE = "Example: handful check photos/"
+
+
+def command(
+    photos: Photos,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    workers: Workers = None,
+    allow_bad: AllowBad = False,
+) -> None:
+    """Read every photo to its end and print all findings as one table."""
+    with user_errors(as_json=as_json):
+        from handful.data.checks import check
+        from handful.plain import problem_entry
+        from handful.progress import Console
+
+        problems = check(
+            photos, speaker=Console(quiet=quiet, machine=as_json), workers=workers, allow_bad=allow_bad
+        )
+        if as_json:
+            print_json([problem_entry(problem) for problem in problems])
+        elif problems:
+            print_problems(problems)
+        elif not quiet:
+            print("Nothing is wrong with these photos.")
+        if any(problem.severity == "error" for problem in problems):
+            raise typer.Exit(MISTAKE)
+        if refused(problems):
+            raise typer.Exit(SOME_REFUSED)

@@ -1,0 +1,59 @@
+"""`handful evaluate`: how a model does on labelled photos it was not trained on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from handful.cli.options import AsJson, Model, Photos, Quiet, Workers
+from handful.cli.running import SOME_REFUSED, print_json, print_problems, user_errors
+
+if TYPE_CHECKING:
+    from handful.evaluation import Evaluation
+
+NAME = "evaluate"
+HELP = "Score a model on labelled photos that it was not trained on."
+EXAMPLE = "Example: handful evaluate flowers.handful test/"
+
+
+def command(
+    model: Model, photos: Photos, as_json: AsJson = False, quiet: Quiet = False, workers: Workers = None
+) -> None:
+    """Print accuracy and balanced accuracy with intervals, and every class."""
+    with user_errors(as_json=as_json):
+        from handful.evaluation import evaluate
+        from handful.progress import Console
+
+        result = evaluate(model, photos, speaker=Console(quiet=quiet, machine=as_json), workers=workers)
+        if as_json:
+            print_json(_summary(result))
+        else:
+            _tell(result)
+        if result.skipped:
+            raise typer.Exit(SOME_REFUSED)
+
+
+def _summary(result: Evaluation) -> dict[str, object]:
+    """The object of `evaluate --json`; stable."""
+    from handful.plain import problem_entry
+
+    return {
+        **result.scores.as_dict(),
+        "classes": list(result.classes),
+        "skipped": result.skipped,
+        "problems": [problem_entry(problem) for problem in result.problems],
+    }
+
+
+def _tell(result: Evaluation) -> None:
+    from handful.telling import class_lines, confusion_line, score_lines
+
+    print_problems(result.problems)
+    lines = [
+        *score_lines(result.scores, f"on {result.scores.n} photos"),
+        *class_lines(result.scores, result.classes),
+        confusion_line(result.scores, result.classes),
+        "Intervals: 95 % Wilson; the photos scored are as few as they are, whatever the model.",
+    ]
+    print("\n".join(line for line in lines if line))

@@ -1,0 +1,91 @@
+"""`handful predict`: a line per photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from handful.cli.options import AsJson, Model, Quiet, Workers
+from handful.cli.running import SOME_REFUSED, print_json, user_errors
+
+if TYPE_CHECKING:
+    from handful.classifier import Prediction
+    from handful.errors import ImageError
+
+NAME = "predict"
+HELP = (
+    "Classify photos and folders of photos; a file that cannot be read is a line with an error, not an end."
+)
+EXAMPLE = "Example: handful predict flowers.handful new.jpg more/ --json"
+
+
+def command(
+    model: Model,
+    photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    workers: Workers = None,
+) -> None:
+    """Predict in the order given; memory stays flat however many photos there are."""
+    with user_errors(as_json=as_json):
+        from handful.classifier import Classifier
+        from handful.data.listing import photos_under
+        from handful.errors import DataError
+        from handful.features.extract import Photo
+        from handful.progress import Console
+
+        classifier = Classifier.load(model)
+        paths, problems = photos_under(photos)
+        if not paths:
+            raise DataError("There is no photo to classify in what was given.", problems)
+        speaker = Console(quiet=quiet, machine=as_json)
+        refusals = [problem for problem in problems if problem.severity != "note"]
+        for problem in refusals:
+            _print_refusal(problem.file, f"{problem.what}. {problem.fix}", as_json)
+        answers = classifier.stream((Photo(path, str(path)) for path in paths), workers=workers)
+        bad = sum(_print_answer(photo.name, answer, as_json) for photo, answer in answers)
+        for note in (problem for problem in problems if problem.severity == "note"):
+            speaker.say(f"{note.file}: {note.what}")
+        if bad or refusals:
+            raise typer.Exit(SOME_REFUSED)
+
+
+def _print_answer(file: str, answer: Prediction | ImageError, as_json: bool) -> bool:
+    """Print one line; True when the photo was refused."""
+    from handful.errors import ImageError
+
+    if isinstance(answer, ImageError):
+        _print_refusal(file, f"{answer.reason}. {answer.fix}", as_json)
+        return True
+    if as_json:
+        print_json(_plain(file, answer))
+    else:
+        runner_up = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:2]
+        others = ", ".join(f"{name} {share:.1%}" for name, share in runner_up)
+        print(f"{_shown(file)}: {others}", flush=True)
+    return False
+
+
+def _print_refusal(file: str, reason: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": file, "error": reason})
+    else:
+        print(f"{_shown(file)}: error: {reason}", flush=True)
+
+
+def _plain(file: str, answer: Prediction) -> dict[str, Any]:
+    """The stable line of `predict --json`."""
+    return {
+        "file": file,
+        "label": answer.label,
+        "probability": answer.probability,
+        "probabilities": answer.probabilities,
+    }
+
+
+def _shown(file: str) -> str:
+    from handful.data.names import printable
+
+    return printable(file)

@@ -1,0 +1,78 @@
+"""What every command does around its body: exit codes, errors without tracebacks, JSON on request."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from handful.errors import Problem
+
+MISTAKE, SOME_REFUSED, INTERRUPTED = 2, 3, 130
+
+
+@contextlib.contextmanager
+def user_errors(*, as_json: bool = False) -> Iterator[None]:
+    """Turn a user's mistake into one message and exit code 2; Ctrl-C into 130."""
+    from handful.errors import HandfulError
+
+    try:
+        yield
+    except HandfulError as error:
+        if os.environ.get("HANDFUL_DEBUG"):
+            raise
+        _fail(error, as_json)
+    except KeyboardInterrupt:
+        print("stopped; nothing half-done was left behind", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:  # the reader of a pipe has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+
+
+def _fail(error: Any, as_json: bool) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    if as_json:
+        from handful.plain import problem_entry
+
+        print_json({"error": str(error), "problems": [problem_entry(problem) for problem in error.problems]})
+    raise typer.Exit(MISTAKE) from None
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line, in ASCII; nan becomes null."""
+    from handful.plain import finite
+
+    print(json.dumps(finite(value)), flush=True)
+
+
+def print_problems(problems: Sequence[Problem], *, limit: int = 40) -> None:
+    """Print findings as one table, file, what, fix; what does not fit is counted."""
+    if not problems:
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("", "file", "what", "fix"):
+        table.add_column(heading, overflow="fold")
+    for problem in problems[:limit]:
+        table.add_row(
+            *(Text(part) for part in (problem.severity, problem.file or "(all)", problem.what, problem.fix))
+        )
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    if len(problems) > limit:
+        console.print(f"... and {len(problems) - limit} more; --json lists all.")
+
+
+def refused(problems: Sequence[Problem]) -> bool:
+    """Whether a file was left out."""
+    return any(problem.severity == "warning" and problem.file for problem in problems)

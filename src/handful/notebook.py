@@ -1,0 +1,36 @@
+"""How a result shows itself in a notebook: a small table, all text escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+
+def table(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    """An HTML table of two columns under a title."""
+    lines = "".join(
+        f"<tr><th style='text-align:left'>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows
+    )
+    return f"<table><caption>{escape(title)}</caption>{lines}</table>"
+
+
+def interval_text(score: dict[str, Any]) -> str:
+    """Word a score {"value", "low", "high"}."""
+    if score.get("value") is None:
+        return "not measured"
+    return f"{score['value']:.1%} (95 % interval {score['low']:.1%} to {score['high']:.1%})"
+
+
+def classifier_html(card: dict[str, Any]) -> str:
+    """Show a trained model: classes, backbone, photos, scores of every set that was scored."""
+    rows = [
+        ("classes", ", ".join(card["classes"])),
+        ("backbone", f"{card['backbone']['name']}, frozen"),
+        ("photos", str(card["data"]["photos"])),
+    ]
+    for name, scores in card.get("scores", {}).items():
+        what = name.replace("_", "-")
+        rows.append((f"accuracy, {what}, n = {scores['n']}", interval_text(scores["accuracy"])))
+        rows.append((f"balanced accuracy, {what}", interval_text(scores["balanced_accuracy"])))
+    return table("Handful classifier", rows)

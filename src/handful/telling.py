@@ -1,0 +1,150 @@
+"""The words on the screen while training: the five steps, so that a beginner learns what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from handful.data.manifest import Manifest
+from handful.data.names import counted, printable
+from handful.evaluation import Scores
+from handful.features.labelled import Labelled
+from handful.frozen import Frozen
+from handful.heads.fitting import FittedHead
+from handful.metrics.scores import commonest_confusion
+from handful.progress import Speaker
+
+_MOST_CLASSES = 12  # named or listed one by one; more would push the result off the screen
+_SCORED = {"validation": "validation", "test": "test"}
+
+
+def loaded_and_frozen(speaker: Speaker, frozen: Frozen, manifest: Manifest) -> None:
+    """Steps 1 and 2."""
+    rows, columns = frozen.engine.size
+    names = [printable(name) for name in manifest.classes]
+    told = ", ".join(names[:_MOST_CLASSES]) + (", ..." if len(names) > _MOST_CLASSES else "")
+    speaker.say(f"{counted(len(manifest.rows), 'photo')} of {len(names)} classes: {told}")
+    speaker.say(f"1 load     {frozen.description}, {columns} x {rows} pixels")
+    speaker.say(
+        f"2 freeze   all its {frozen.weights_count:,} weights, batch-norm included, stay exactly as they are"
+    )
+
+
+def passed(speaker: Speaker, labelled: Labelled) -> None:
+    """What the pass left out, and what it cost."""
+    notes = [problem for problem in labelled.problems if problem.severity == "note"]
+    for problem in labelled.problems:
+        if problem.severity == "warning":
+            speaker.warn(f"{problem.file + ': ' if problem.file else ''}{problem.what}. {problem.fix}")
+    if notes:
+        speaker.say(f"           {counted(len(notes), 'note')} on the photos: `handful check` lists them")
+
+
+def replaced_and_trained(speaker: Speaker, labelled: Labelled, head: FittedHead, frozen: Frozen) -> None:
+    """Steps 3 to 5, in the words of what really ran."""
+    d, k = head.weights.shape
+    photos = len(labelled.manifest.of("train").rows)
+    cached = len(labelled.manifest.rows) - labelled.computed
+    taken = f" ({cached:,} of them remembered from an earlier run)" if cached > 0 else ""
+    speaker.say(f"3 replace  a new final layer: {d:,} features to {k} classes, {d * k + k:,} new weights")
+    speaker.say(
+        f"4 compile  loss: cross-entropy{_balance(labelled)}; a penalty on large weights; solver: L-BFGS"
+    )
+    speaker.say(
+        f"5 train    {counted(len(labelled.manifest.rows), 'photo')} passed the frozen network once{taken}, "
+        f"{labelled.seconds:.1f} s; the new layer converged in {head.steps} steps"
+        if head.converged
+        else f"5 train    the new layer had not converged after {head.steps} steps"
+    )
+    folds = int(head.folds.max()) + 1
+    speaker.say(f"           penalty {head.penalty:.3g}, {_how_chosen(head, folds)}")
+    speaker.say(
+        f"           {photos:,} photos are enough for {d * k + k:,} weights because the penalty holds them"
+        " back, and every photo is scored by a layer that was fitted without it: learning by heart would show"
+    )
+
+
+def _balance(labelled: Labelled) -> str:
+    counts = set(labelled.manifest.of("train").counts.values())
+    return "" if len(counts) == 1 else ", each class counted alike whatever its size"
+
+
+def _how_chosen(head: FittedHead, folds: int) -> str:
+    if not head.chosen:
+        return "the default: there are too few photos of some class to choose it"
+    return f"the best of {len(head.losses)} by {folds}-fold cross-validation"
+
+
+def finished(speaker: Speaker, labelled: Labelled, scores: dict[str, Scores], head: FittedHead) -> None:
+    """The result: what to believe, the commonest mistake, what to do next."""
+    classes = labelled.manifest.classes
+    own = scores["cross_validation"]
+    folds = int(head.folds.max()) + 1
+    speaker.say("")
+    for line in score_lines(own, f"{folds}-fold cross-validation on {own.n} photos"):
+        speaker.say(line)
+    for split, name in _SCORED.items():
+        if split in scores:
+            for line in score_lines(
+                scores[split], f"{name}, {scores[split].n} photos not trained or chosen on"
+            ):
+                speaker.say(line)
+    speaker.say(
+        "Intervals: 95 % Wilson; in cross-validation the folds share photos, so read them as a little narrow"
+    )
+    for line in [confusion_line(own, classes), next_line(own, classes)]:
+        if line:
+            speaker.say(line)
+
+
+def score_lines(scores: Scores, where: str) -> list[str]:
+    """Accuracy and balanced accuracy, a line each."""
+    return [
+        f"accuracy           {scores.accuracy}, {where}",
+        f"balanced accuracy  {scores.balanced_accuracy}",
+    ]
+
+
+def class_lines(scores: Scores, classes: Sequence[str]) -> list[str]:
+    """A line per class: how many of it were recognised, how many answers of it were right."""
+    width = max(len(printable(name)) for name in classes)
+    counts = scores.confusion.sum(axis=1)
+    return [
+        f"  {printable(name):{width}}  {counts[c]:5d} photos   recall {_share(scores.recall[c])}"
+        f"   precision {_share(scores.precision[c])}"
+        for c, name in enumerate(classes)
+    ]
+
+
+def _share(value: float) -> str:
+    return f"{value:6.1%}" if np.isfinite(value) else "     -"
+
+
+def confusion_line(scores: Scores, classes: Sequence[str]) -> str:
+    """The commonest mistake in words; "" when there was none."""
+    found = commonest_confusion(scores.confusion)
+    if found is None:
+        return ""
+    label, predicted, times = found
+    total = int(scores.confusion[label].sum())
+    return (
+        f"commonest confusion: {times} of {counted(total, 'photo')} of {printable(classes[label])} "
+        f"taken for {printable(classes[predicted])}"
+    )
+
+
+def next_line(scores: Scores, classes: Sequence[str]) -> str:
+    """What would help most, from the scores alone."""
+    counts = scores.confusion.sum(axis=1)
+    worst = int(np.nanargmin(scores.recall))
+    if scores.accuracy.high - scores.accuracy.low > 0.1:
+        least = int(counts.argmin())
+        return (
+            f"next: more photos would narrow the interval most; start with {printable(classes[least])} "
+            f"({int(counts[least])} photos)"
+        )
+    if scores.recall[worst] < 0.8:
+        name = printable(classes[worst])
+        return f"next: {name} is recognised least ({scores.recall[worst]:.0%}): add photos of it"
+    return "next: `handful predict` new photos; `handful evaluate` on labelled ones that were set aside"

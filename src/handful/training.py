@@ -1,0 +1,134 @@
+"""The main story, read top to bottom: load, freeze, replace, compile, train; then write it down."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from handful import telling
+from handful.artefact import OutOfFold, read_artefact, refuse_what_is_not_ours, write_artefact
+from handful.card import make_card
+from handful.classifier import Classifier
+from handful.config import (
+    DEFAULT_PENALTY,
+    PENALTIES,
+    TrainConfig,
+    cache_folder,
+    default_folds,
+    default_workers,
+    row_weights,
+    with_settings,
+)
+from handful.data.checks import raise_if_errors
+from handful.data.manifest import Manifest, Source
+from handful.data.splitting import bind, stratified_folds
+from handful.evaluation import Scores, score
+from handful.features.labelled import Labelled, pass_labelled, refuse_what_cannot_train
+from handful.files import refuse_existing
+from handful.frozen import open_frozen
+from handful.heads.fitting import FittedHead, fit_head
+from handful.metrics.scores import softmax
+from handful.progress import Silent, Speaker
+
+
+def train(
+    photos: Source,
+    out: str | Path | None = None,
+    *,
+    config: TrainConfig | None = None,
+    overwrite: bool = False,
+    speaker: Speaker | None = None,
+    **settings: Any,
+) -> Classifier:
+    """Turn labelled photos into a classifier.
+
+    Every photo passes the frozen backbone once; a new final layer is learned on the features, and
+    scored by cross-validation in which everything that is chosen is chosen without the scored photos.
+
+    Args:
+        photos: a folder with a folder per class (train/, val/ and test/ folders are understood), a CSV or
+            TSV file, a data frame with "path" and "label", (path, label) pairs, or a Manifest.
+        out: the folder to write; None keeps the model in a temporary folder until `Classifier.save`.
+        config: all settings at once.
+        overwrite: replace an existing result at `out`.
+        speaker: told what happens; silent by default.
+        **settings: single fields of `TrainConfig`, for example backbone="mobilenet_v2".
+
+    Returns:
+        The trained model; its `card` holds the scores and all that was left out.
+
+    Raises:
+        DataError: the photos cannot be used; every problem is named.
+        ConfigError, BackboneError, ArtefactError: a setting, the backbone, or `out` cannot be used.
+
+    Example:
+        >>> classifier = train("photos/", "flowers.handful")  # doctest: +SKIP
+        >>> classifier.predict("new.jpg").label               # doctest: +SKIP
+        'daisy'
+    """
+    chosen = with_settings(config, settings)
+    listener = speaker or Silent()
+    keep = tempfile.TemporaryDirectory(prefix="handful-") if out is None else None
+    target = Path(keep.name) / "model.handful" if keep else Path(out or "")
+    refuse_what_is_not_ours(target)
+    refuse_existing(target, overwrite=overwrite)
+    _write(photos, target, chosen, listener, overwrite=overwrite)
+    return Classifier(read_artefact(target), keep)
+
+
+def _write(photos: Source, target: Path, config: TrainConfig, speaker: Speaker, *, overwrite: bool) -> None:
+    manifest = Manifest.read(photos)
+    workers = config.workers or default_workers()
+    refuse_what_cannot_train(manifest, speaker, workers=workers, allow_bad=config.allow_bad)
+
+    frozen = open_frozen(config, cache_folder(), speaker)
+    telling.loaded_and_frozen(speaker, frozen, manifest)
+    labelled = pass_labelled(
+        manifest, frozen.engine, frozen.cache, speaker, workers=workers, allow_bad=config.allow_bad
+    )
+    raise_if_errors(labelled.problems, manifest.root)
+    telling.passed(speaker, labelled)
+
+    head = _fit(labelled, config, speaker)
+    telling.replaced_and_trained(speaker, labelled, head, frozen)
+    scores = _score(labelled, head)
+    training, _ = labelled.of("train")
+    card = make_card(config, frozen, labelled, head, scores, speaker.warnings)
+    table = OutOfFold(
+        files=[row.name for row in training.rows],
+        hashes=[row.sha256 for row in training.rows],
+        labels=training.labels,
+        folds=head.folds,
+        logits=head.out_of_fold_logits,
+    )
+    write_artefact(target, card, frozen.network, head.weights, head.bias, table, overwrite=overwrite)
+    telling.finished(speaker, labelled, scores, head)
+
+
+def _fit(labelled: Labelled, config: TrainConfig, speaker: Speaker) -> FittedHead:
+    training, values = labelled.of("train")
+    groups = bind([row.group for row in training.rows], [row.sha256 for row in training.rows])
+    folds = config.folds or default_folds(training.labels, groups)
+    with speaker.bar("the new layer, penalty by penalty", len(PENALTIES)) as advance:
+        return fit_head(
+            values,
+            training.labels,
+            stratified_folds(training.labels, folds, config.seed, groups),
+            classes=len(training.classes),
+            penalties=PENALTIES,
+            default_penalty=DEFAULT_PENALTY,
+            row_weights=row_weights(training.labels, config.class_weight),
+            advance=advance,
+        )
+
+
+def _score(labelled: Labelled, head: FittedHead) -> dict[str, Scores]:
+    """Cross-validation on the training photos; then the validation and, once, the test photos."""
+    training, _ = labelled.of("train")
+    scores = {"cross_validation": score(softmax(head.out_of_fold_logits), training.labels)}
+    for split in ("validation", "test"):
+        part, values = labelled.of(split)
+        if part.rows:
+            scores[split] = score(softmax(values @ head.weights + head.bias), part.labels)
+    return scores
