@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
@@ -55,6 +57,73 @@ def keras_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "models").mkdir()
     shutil.copyfile(source, home / "models" / WEIGHTS)
     return home
+
+
+DrawClass = Callable[..., list[Path]]
+_COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 40, 40)}
+
+
+def draw_noise(path: Path, colour: tuple[int, int, int], seed: int) -> Path:
+    """Write a small photo of coloured noise; the same seed draws the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).normal(0, 40, (40, 56, 3))
+    pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+    with path.open("wb") as stream:  # by hand: Pillow would encode the name
+        Image.fromarray(pixels).save(stream, "PNG")
+    return path
+
+
+def draw_colours(folder: Path, each: int = 10, first: int = 0) -> Path:
+    """Draw folder/blue, folder/green and folder/red with `each` photos; no two numbers draw alike."""
+    for place, (name, colour) in enumerate(_COLOURS.items()):
+        for number in range(first, first + each):
+            draw_noise(folder / name / f"{name}_{number:03}.png", colour, 1000 * place + number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty small photos in three classes that a classifier tells apart easily. Leave them as they are."""
+    return draw_colours(tmp_path_factory.mktemp("colours") / "photos")
+
+
+@pytest.fixture(scope="session")
+def converted_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that holds the embedded backbone, converted once for all tests."""
+    from handful.config import TrainConfig
+    from handful.frozen import open_frozen
+    from handful.progress import Silent
+
+    folder = tmp_path_factory.mktemp("converted")
+    open_frozen(TrainConfig(backbone="embedded"), folder, Silent())
+    return folder
+
+
+@pytest.fixture
+def cache(converted_cache: Path) -> Path:
+    """The test's own cache, with the embedded backbone converted already and no features."""
+    folder = Path(os.environ["HANDFUL_CACHE"])
+    shutil.copytree(converted_cache, folder, dirs_exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_once(converted_cache: Path, colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder trained on `colours`; take `trained` to damage it."""
+    from handful.training import train
+
+    target = tmp_path_factory.mktemp("trained") / "colours.handful"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HANDFUL_CACHE", str(converted_cache))
+        train(colours, target, backbone="embedded")
+    shutil.rmtree(converted_cache / "features")
+    return target
+
+
+@pytest.fixture
+def trained(trained_once: Path, tmp_path: Path) -> Path:
+    """A copy of the trained folder that the test may damage."""
+    return shutil.copytree(trained_once, tmp_path / "colours.handful")
 
 
 @pytest.fixture(autouse=True)

@@ -37,10 +37,11 @@ LAYERS = (  # highest first; rooms of one line do not know each other
     ("networks",),
     ("artefact",),
     ("data",),
+    ("notebook",),
     ("metrics",),
     ("config",),
     ("backbones",),
-    ("progress", "files", "extras", "plain", "notebook"),
+    ("progress", "files", "extras", "plain"),
     ("errors", "version"),
 )
 DEPTH = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}

@@ -13,10 +13,12 @@ Checksums notice accidents. They do not notice an attacker, who can write new on
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,13 @@ from typing import Any
 import numpy as np
 
 from handful.errors import ArtefactError
-from handful.files import folder_in_the_making, link_or_copy, sha256_of_bytes, sha256_of_file
+from handful.files import (
+    folder_in_the_making,
+    link_or_copy,
+    recover_folder,
+    sha256_of_bytes,
+    sha256_of_file,
+)
 from handful.plain import finite
 
 FORMAT = 1
@@ -33,6 +41,7 @@ LITERT_NETWORK = "backbone.tflite"
 KERAS_NETWORK = "backbone.keras"
 _CARD, _CHECKSUMS, _TABLE = "card.json", "checksums.json", "out_of_fold.csv"
 _WEIGHTS, _BIAS = "weights.npy", "bias.npy"
+_CHECKED = (_CARD, _WEIGHTS, _BIAS, _TABLE)  # and the network, whose name is in the card
 _LARGEST_CARD = 64 * 2**20
 _NPY_HEADER = 4096  # far more than NumPy writes; refuses a header that promises a giant array
 
@@ -112,8 +121,8 @@ def write_artefact(
     with folder_in_the_making(target, overwrite=overwrite) as folder:
         link_or_copy(network, folder / card["network"]["file"])
         (folder / _CARD).write_text(_json({"format": FORMAT, **card}), encoding="utf-8")
-        np.save(folder / _WEIGHTS, weights)
-        np.save(folder / _BIAS, bias)
+        (folder / _WEIGHTS).write_bytes(_npy(weights))
+        (folder / _BIAS).write_bytes(_npy(bias))
         (folder / _TABLE).write_text(_csv(table, card["classes"]), encoding="utf-8", newline="")
         sums = {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())}
         (folder / _CHECKSUMS).write_text(_json(sums), encoding="utf-8")
@@ -123,13 +132,13 @@ def copy_artefact(artefact: Artefact, target: Path, *, overwrite: bool) -> None:
     """Write the same trained folder somewhere else, whole or not at all; raises as `write_artefact`."""
     refuse_what_is_not_ours(target)
     with folder_in_the_making(target, overwrite=overwrite) as folder:
-        for path in sorted(artefact.folder.iterdir()):
-            link_or_copy(path, folder / path.name)
+        for name in (*_CHECKED, artefact.network.name, _CHECKSUMS):
+            link_or_copy(artefact.folder / name, folder / name)
 
 
 def refuse_what_is_not_ours(target: Path) -> None:
     """Raise when something that is no trained folder stands at `target`: it is never replaced."""
-    if target.exists() and not (target / _CARD).is_file():
+    if os.path.exists(target) and not (target / _CARD).is_file():
         raise ArtefactError(
             f"{target} exists and is not a trained folder of Handful; it is left as it is. "
             "Choose another name with -o."
@@ -140,22 +149,30 @@ def _json(value: Any) -> str:
     return json.dumps(finite(value), indent=2, ensure_ascii=True, sort_keys=True) + "\n"
 
 
+def _npy(array: np.ndarray) -> bytes:
+    """The bytes of a .npy file; NumPy's own write to a file loses the reason when the disk refuses."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
 def _csv(table: OutOfFold, classes: Sequence[str]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "sha256", "label", "fold", "predicted", *(f"logit:{name}" for name in classes)])
+    names = [_plain(name) for name in classes]
+    writer = csv.writer(text, lineterminator="\r\n")  # with "\n" alone a "\r" in a name is not quoted
+    writer.writerow(["file", "sha256", "label", "fold", "predicted", *(f"logit:{name}" for name in names)])
     predicted = table.logits.argmax(axis=1)
     for file, photo, label, fold, guess, row in zip(
         table.files, table.hashes, table.labels, table.folds, predicted, table.logits, strict=True
     ):
         writer.writerow(
-            [_plain(file), photo, classes[label], fold, classes[guess], *(f"{x:.6g}" for x in row)]
+            [_plain(file), photo, names[label], fold, names[guess], *(f"{x:.6g}" for x in row)]
         )
     return text.getvalue()
 
 
 def _plain(text: str) -> str:
-    """Undecodable bytes of a file name as \\udcXX escapes, so that the table stays valid UTF-8."""
+    """Undecodable bytes of a name as \\udcXX escapes, so that the table stays valid UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -198,7 +215,10 @@ def _table_column(artefact: Artefact, column: str) -> list[str]:
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
-    if not folder.exists():
+    if not os.path.exists(folder):
+        with contextlib.suppress(OSError):
+            recover_folder(folder)
+    if not os.path.exists(folder):
         raise ArtefactError(f"{folder} does not exist. Train one: handful train photos/ -o {folder}")
     if not (folder / _CARD).is_file():
         raise ArtefactError(
@@ -220,7 +240,8 @@ def _read_card(folder: Path) -> dict[str, Any]:
 
 def _check_card(folder: Path, card: dict[str, Any]) -> None:
     """Raise unless the fields that opening needs have the right kind."""
-    classes, network = card.get("classes"), card.get("network")
+    classes, network, data = card.get("classes"), card.get("network"), card.get("data")
+    backbone = card.get("backbone")
     sound = (
         isinstance(classes, list)
         and len(classes) >= 2
@@ -228,15 +249,28 @@ def _check_card(folder: Path, card: dict[str, Any]) -> None:
         and len(set(classes)) == len(classes)
         and isinstance(network, dict)
         and network.get("file") in (LITERT_NETWORK, KERAS_NETWORK)
-        and all(isinstance(network.get(key), int) for key in ("feature_dim", "pooled_output", "map_output"))
-        and isinstance(card.get("data"), dict)
+        and isinstance(network.get("feature_dim"), int)
+        and [network.get("pooled_output"), network.get("map_output")] in ([0, 1], [1, 0])
+        and isinstance(data, dict)
+        and isinstance(data.get("root"), str | None)
+        and isinstance(backbone, dict)
+        and isinstance(backbone.get("name"), str)
+        and _is_size(backbone.get("size"))
+        and isinstance(card.get("scores"), dict)
+        and isinstance(card.get("settings"), dict)
     )
     if not sound:
         raise ArtefactError(f"{folder}: {_CARD} lacks what a model needs, or holds it twice. Train again.")
 
 
+def _is_size(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) for side in value)
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ArtefactError(f"{path} is no ordinary file. The folder is damaged: copy it again.")
         size = path.stat().st_size
         if size > _LARGEST_CARD:
             raise ArtefactError(f"{path} is {size:,} bytes, more than any card. It is not Handful's.")
@@ -255,7 +289,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _check_sums(folder: Path, sums: dict[str, Any], card: dict[str, Any]) -> None:
     """Compare every file that will be used with its checksum."""
     damaged = []
-    for name in (_CARD, _WEIGHTS, _BIAS, _TABLE, card["network"]["file"]):
+    for name in (*_CHECKED, card["network"]["file"]):
         path = folder / name
         if not path.is_file():
             damaged.append(f"{name} is missing")

@@ -39,7 +39,7 @@ class Prediction:
     probabilities: dict[str, float] = field(repr=False)
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.label} ({self.probability:.1%})"
+        return f"{self.file}: {self.label} ({100 * self.probability:.1f} %)"
 
 
 class Classifier:
@@ -161,7 +161,9 @@ class Classifier:
         scores = self.card.get("scores", {}).get("cross_validation", {})
         accuracy = scores.get("accuracy", {}).get("value")
         measured = (
-            "" if accuracy is None else f", cross-validated accuracy {accuracy:.1%} on {scores['n']} photos"
+            ""
+            if accuracy is None
+            else f", cross-validated accuracy {100 * accuracy:.1f} % on {scores['n']} photos"
         )
         return f"<Classifier of {len(self.classes)} classes on {self.card['backbone']['name']}{measured}>"
 

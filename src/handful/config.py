@@ -60,10 +60,13 @@ class TrainConfig:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.backbone, os.PathLike):  # taken from Python callers; the card holds text
+            object.__setattr__(self, "backbone", os.fspath(self.backbone))
         problems = [problem for problem in _findings(self) if problem]
         if problems:
             lines = "\n".join(f"  {problem.file}: {problem.what}. {problem.fix}" for problem in problems)
-            raise ConfigError(f"{len(problems)} settings cannot be used:\n{lines}", problems)
+            many = "1 setting" if len(problems) == 1 else f"{len(problems)} settings"
+            raise ConfigError(f"{many} cannot be used:\n{lines}", problems)
 
     def as_dict(self) -> dict[str, Any]:
         """All settings as plain values, for the card."""
@@ -85,6 +88,7 @@ def with_settings(config: TrainConfig | None, settings: dict[str, Any]) -> Train
 
 def _findings(config: TrainConfig) -> list[Problem | None]:
     return [
+        _named("backbone", config.backbone),
         _one_of("effort", config.effort, EFFORTS),
         _one_of("class_weight", config.class_weight, CLASS_WEIGHTS),
         _one_of("engine", config.engine, ENGINES),
@@ -92,8 +96,14 @@ def _findings(config: TrainConfig) -> list[Problem | None]:
         _at_least("folds", config.folds, 2),
         _at_least("size", config.size, 32),
         _at_least("workers", config.workers, 1),
-        _at_least("seed", config.seed, 0),
+        _at_least("seed", config.seed, 0, optional=False),
     ]
+
+
+def _named(name: str, value: object) -> Problem | None:
+    if isinstance(value, str) and value:
+        return None
+    return Problem("error", name, f"received {value!r}", "Give a name of the catalogue, or a path")
 
 
 def _one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> Problem | None:
@@ -103,10 +113,12 @@ def _one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> Pr
     return Problem("error", name, f"received {value!r}", f"Choose one of: {choices}")
 
 
-def _at_least(name: str, value: int | None, least: int) -> Problem | None:
-    if value is None or value >= least:
+def _at_least(name: str, value: object, least: int, *, optional: bool = True) -> Problem | None:
+    if value is None and optional:
         return None
-    return Problem("error", name, f"received {value}", f"Give a whole number from {least} up")
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return None
+    return Problem("error", name, f"received {value!r}", f"Give a whole number from {least} up")
 
 
 def default_folds(labels: np.ndarray, groups: np.ndarray) -> int:

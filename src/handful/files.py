@@ -16,6 +16,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 
 from handful.errors import ArtefactError, HandfulError
@@ -75,6 +76,8 @@ def write_error(target: Path, error: OSError, size: int | None = None) -> Handfu
     needed = f" ({size:,} bytes needed)" if size else ""
     if error.errno in _FULL:
         advice = "The disk is full: free some space and run the same command again."
+    elif error.errno == errno.ENAMETOOLONG:
+        advice = "Choose a shorter name."
     elif error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
         advice = "The place cannot be written to: choose another folder or change its permissions."
     else:
@@ -115,6 +118,8 @@ def folder_in_the_making(target: Path, *, overwrite: bool) -> Iterator[Path]:
         ArtefactError: `target` exists and `overwrite` is False.
         HandfulError: the disk refused a write; `target` is as it was.
     """
+    if os.path.islink(target):
+        target = target.resolve()  # the folder is replaced where it lies, the link stays
     refuse_existing(target, overwrite=overwrite)
     _sweep(target)
     making = temporary_name(target)
@@ -137,7 +142,7 @@ def folder_in_the_making(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 def _sweep(target: Path) -> None:
     """Remove what processes that no longer run left half-made for `target`."""
-    for stray in target.parent.glob(f".{target.name}.*-*.tmp"):
+    for stray in target.parent.glob(f".{escape(target.name)}.*-*.tmp"):
         owner = stray.name.removeprefix(f".{target.name}.").partition("-")[0]
         if owner.isdecimal() and not _is_running(int(owner)):
             shutil.rmtree(stray, ignore_errors=True)
@@ -158,7 +163,7 @@ def _is_running(process: int) -> bool:
 def refuse_existing(target: Path, *, overwrite: bool) -> None:
     """Raise unless `target` is free, or may be replaced."""
     recover_folder(target)
-    if target.exists() and not overwrite:
+    if os.path.exists(target) and not overwrite:  # Path.exists raises for names no file can have
         raise ArtefactError(
             f"{target} exists already and is left as it is. "
             "Choose another name with -o, or pass --overwrite to replace it."
@@ -185,7 +190,7 @@ def put_in_place(made: Path, target: Path) -> None:
 def recover_folder(target: Path) -> None:
     """Bring back a folder that stepped aside for a replacement which never came."""
     aside = _aside_name(target)
-    if not aside.exists():
+    if not os.path.exists(aside):
         return
     if target.exists():
         shutil.rmtree(aside, ignore_errors=True)

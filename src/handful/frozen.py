@@ -50,7 +50,7 @@ class Frozen:
     def description(self) -> str:
         """The backbone in words."""
         if self.source.architecture == "embedded":
-            return "embedded, the small backbone inside Handful, pretrained on 100,000 small photos"
+            return "embedded, the small backbone inside Handful, pretrained on small photos"
         if self.source.architecture == "file":
             return f"{self.source.name}, your own network"
         kind = "your weights" if self.source.name != self.source.architecture else "pretrained on ImageNet"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
+
+from handful.metrics.intervals import Interval
 
 
 def table(title: str, rows: Sequence[tuple[str, str]]) -> str:
@@ -16,10 +19,8 @@ def table(title: str, rows: Sequence[tuple[str, str]]) -> str:
 
 
 def interval_text(score: dict[str, Any]) -> str:
-    """Word a score {"value", "low", "high"}."""
-    if score.get("value") is None:
-        return "not measured"
-    return f"{score['value']:.1%} (95 % interval {score['low']:.1%} to {score['high']:.1%})"
+    """Word a score {"value", "low", "high"} as the card has it; None stands for not measured."""
+    return str(Interval(**{key: math.nan if value is None else value for key, value in score.items()}))
 
 
 def classifier_html(card: dict[str, Any]) -> str:

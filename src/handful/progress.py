@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from handful.errors import Problem
+
 Advance = Callable[[int], None]
+_MOST_SHOWN = 40  # findings in a table on the screen; --json and the card have all
 
 
 class Speaker(Protocol):
@@ -32,6 +35,10 @@ class Speaker(Protocol):
         """Tell one plain line that must not be missed, and keep it."""
         ...
 
+    def show(self, problems: Sequence[Problem]) -> None:
+        """Show findings about photos as one table: file, what, fix."""
+        ...
+
     def bar(self, what: str, total: int) -> contextlib.AbstractContextManager[Advance]:
         """Show a bar of `total` steps while the block runs; call the value with steps done."""
         ...
@@ -49,6 +56,9 @@ class Silent:
     def warn(self, line: str) -> None:
         """Keep the line."""
         self.warnings.append(line)
+
+    def show(self, problems: Sequence[Problem]) -> None:
+        """Show nothing; results hold the findings."""
 
     @contextlib.contextmanager
     def bar(self, what: str, total: int) -> Iterator[Advance]:
@@ -79,6 +89,17 @@ class Console:
         self.warnings.append(line)
         print(f"note: {line}", file=sys.stderr, flush=True)
 
+    def show(self, problems: Sequence[Problem]) -> None:
+        """Print the findings as a table; when quiet, only say how many files were left out."""
+        if self._talks:
+            _print_table(problems)
+        elif left_out := sum(problem.severity == "warning" for problem in problems):
+            print(
+                f"note: {left_out} findings about the photos; the result lists them",
+                file=sys.stderr,
+                flush=True,
+            )
+
     @contextlib.contextmanager
     def bar(self, what: str, total: int) -> Iterator[Advance]:
         """Show a bar with rate and time left on a terminal; nothing elsewhere."""
@@ -92,3 +113,22 @@ class Console:
         with Progress(*columns, console=RichConsole(stderr=True), transient=True) as progress:
             task = progress.add_task(what, total=total)
             yield lambda steps: progress.advance(task, steps)
+
+
+def _print_table(problems: Sequence[Problem]) -> None:
+    if not problems:
+        return
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("", "file", "what", "fix"):
+        table.add_column(heading, overflow="fold")
+    for problem in problems[:_MOST_SHOWN]:
+        cells = (problem.severity, problem.file or "(all)", problem.what, problem.fix)
+        table.add_row(*(Text(cell) for cell in cells))
+    console = RichConsole(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    if len(problems) > _MOST_SHOWN:
+        console.print(f"... and {len(problems) - _MOST_SHOWN} more; --json lists all.")

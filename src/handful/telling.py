@@ -26,43 +26,35 @@ def loaded_and_frozen(speaker: Speaker, frozen: Frozen, manifest: Manifest) -> N
     told = ", ".join(names[:_MOST_CLASSES]) + (", ..." if len(names) > _MOST_CLASSES else "")
     speaker.say(f"{counted(len(manifest.rows), 'photo')} of {len(names)} classes: {told}")
     speaker.say(f"1 load     {frozen.description}, {columns} x {rows} pixels")
-    speaker.say(
-        f"2 freeze   all its {frozen.weights_count:,} weights, batch-norm included, stay exactly as they are"
-    )
+    speaker.say(f"2 freeze   all its {frozen.weights_count:,} weights, batch-norm included, stay as they are")
 
 
 def passed(speaker: Speaker, labelled: Labelled) -> None:
-    """What the pass left out, and what it cost."""
-    notes = [problem for problem in labelled.problems if problem.severity == "note"]
-    for problem in labelled.problems:
-        if problem.severity == "warning":
-            speaker.warn(f"{problem.file + ': ' if problem.file else ''}{problem.what}. {problem.fix}")
-    if notes:
-        speaker.say(f"           {counted(len(notes), 'note')} on the photos: `handful check` lists them")
+    """What the photos turned out to be, before anything is learned from them."""
+    speaker.show(labelled.problems)
 
 
-def replaced_and_trained(speaker: Speaker, labelled: Labelled, head: FittedHead, frozen: Frozen) -> None:
+def replaced_and_trained(speaker: Speaker, labelled: Labelled, head: FittedHead) -> None:
     """Steps 3 to 5, in the words of what really ran."""
     d, k = head.weights.shape
-    photos = len(labelled.manifest.of("train").rows)
+    weights = f"{d * k + k:,} new weights"
+    speaker.say(f"3 replace  a new final layer: {d:,} features to {k} classes, {weights}")
+    speaker.say(f"4 compile  loss: cross-entropy{_balance(labelled)};")
+    speaker.say("           a penalty on large weights; solver: L-BFGS")
+    photos = counted(len(labelled.manifest.rows), "photo")
     cached = len(labelled.manifest.rows) - labelled.computed
-    taken = f" ({cached:,} of them remembered from an earlier run)" if cached > 0 else ""
-    speaker.say(f"3 replace  a new final layer: {d:,} features to {k} classes, {d * k + k:,} new weights")
-    speaker.say(
-        f"4 compile  loss: cross-entropy{_balance(labelled)}; a penalty on large weights; solver: L-BFGS"
-    )
-    speaker.say(
-        f"5 train    {counted(len(labelled.manifest.rows), 'photo')} passed the frozen network once{taken}, "
-        f"{labelled.seconds:.1f} s; the new layer converged in {head.steps} steps"
-        if head.converged
-        else f"5 train    the new layer had not converged after {head.steps} steps"
-    )
-    folds = int(head.folds.max()) + 1
-    speaker.say(f"           penalty {head.penalty:.3g}, {_how_chosen(head, folds)}")
-    speaker.say(
-        f"           {photos:,} photos are enough for {d * k + k:,} weights because the penalty holds them"
-        " back, and every photo is scored by a layer that was fitted without it: learning by heart would show"
-    )
+    taken = f", {cached:,} of them in an earlier run" if cached > 0 else ""
+    speaker.say(f"5 train    {photos} passed the frozen network once{taken} ({labelled.seconds:.1f} s);")
+    speaker.say(f"           {_how_it_ended(head)}")
+    trained = len(labelled.manifest.of("train").rows)
+    speaker.say(f"           {trained:,} photos are enough for {weights}: the penalty holds")
+    speaker.say("           them back, and each photo is scored by a layer fitted without it,")
+    speaker.say("           so that learning by heart would show")
+
+
+def _how_it_ended(head: FittedHead) -> str:
+    ended = "converged" if head.converged else "had NOT converged"
+    return f"the new layer {ended} after {head.steps} steps, penalty {head.penalty:.3g}, {_how_chosen(head)}"
 
 
 def _balance(labelled: Labelled) -> str:
@@ -70,10 +62,11 @@ def _balance(labelled: Labelled) -> str:
     return "" if len(counts) == 1 else ", each class counted alike whatever its size"
 
 
-def _how_chosen(head: FittedHead, folds: int) -> str:
+def _how_chosen(head: FittedHead) -> str:
+    folds = int(head.folds.max()) + 1
     if not head.chosen:
         return "the default: there are too few photos of some class to choose it"
-    return f"the best of {len(head.losses)} by {folds}-fold cross-validation"
+    return f"chosen among {len(head.losses)} by {folds}-fold cross-validation"
 
 
 def finished(speaker: Speaker, labelled: Labelled, scores: dict[str, Scores], head: FittedHead) -> None:
@@ -91,7 +84,7 @@ def finished(speaker: Speaker, labelled: Labelled, scores: dict[str, Scores], he
             ):
                 speaker.say(line)
     speaker.say(
-        "Intervals: 95 % Wilson; in cross-validation the folds share photos, so read them as a little narrow"
+        "intervals: 95 % Wilson; folds of a cross-validation share photos, so theirs are a little narrow"
     )
     for line in [confusion_line(own, classes), next_line(own, classes)]:
         if line:
@@ -118,7 +111,7 @@ def class_lines(scores: Scores, classes: Sequence[str]) -> list[str]:
 
 
 def _share(value: float) -> str:
-    return f"{value:6.1%}" if np.isfinite(value) else "     -"
+    return f"{100 * value:5.1f} %" if np.isfinite(value) else "      -"
 
 
 def confusion_line(scores: Scores, classes: Sequence[str]) -> str:
@@ -146,5 +139,5 @@ def next_line(scores: Scores, classes: Sequence[str]) -> str:
         )
     if scores.recall[worst] < 0.8:
         name = printable(classes[worst])
-        return f"next: {name} is recognised least ({scores.recall[worst]:.0%}): add photos of it"
+        return f"next: {name} is recognised least ({100 * scores.recall[worst]:.0f} %): add photos of it"
     return "next: `handful predict` new photos; `handful evaluate` on labelled ones that were set aside"

@@ -58,7 +58,7 @@ def test_wilson_gives_the_published_limits(right: int, n: int, low: float, high:
 
 
 def test_36_of_40_is_anything_from_77_to_96_percent() -> None:
-    assert str(intervals.wilson(36, 40)) == "90.0% (95 % interval 76.9% to 96.0%)"
+    assert str(intervals.wilson(36, 40)) == "90.0 % (95 % interval 76.9 to 96.0 %)"
 
 
 def test_the_balanced_interval_covers_about_as_often_as_it_says() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from handful.cli.options import AllowBad, AsJson, Photos, Quiet, Workers
-from handful.cli.running import MISTAKE, SOME_REFUSED, print_json, print_problems, refused, user_errors
+from handful.cli.running import MISTAKE, SOME_REFUSED, print_json, refused, user_errors
 
 NAME = "check"
 HELP = "Tell what is wrong with the photos and labels, before anything is trained. Needs no network."
@@ -25,15 +25,14 @@ def command(
         from handful.plain import problem_entry
         from handful.progress import Console
 
-        problems = check(
-            photos, speaker=Console(quiet=quiet, machine=as_json), workers=workers, allow_bad=allow_bad
-        )
+        speaker = Console(quiet=quiet, machine=as_json)
+        problems = check(photos, speaker=speaker, workers=workers, allow_bad=allow_bad)
         if as_json:
             print_json([problem_entry(problem) for problem in problems])
-        elif problems:
-            print_problems(problems)
-        elif not quiet:
-            print("Nothing is wrong with these photos.")
+        else:
+            speaker.show(problems)
+        if not problems:
+            speaker.say("Nothing is wrong with these photos.")
         if any(problem.severity == "error" for problem in problems):
             raise typer.Exit(MISTAKE)
         if refused(problems):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from handful.cli.options import AsJson, Model, Photos, Quiet, Workers
-from handful.cli.running import SOME_REFUSED, print_json, print_problems, user_errors
+from handful.cli.running import SOME_REFUSED, print_json, user_errors
 
 if TYPE_CHECKING:
     from handful.evaluation import Evaluation
@@ -25,7 +25,9 @@ def command(
         from handful.evaluation import evaluate
         from handful.progress import Console
 
-        result = evaluate(model, photos, speaker=Console(quiet=quiet, machine=as_json), workers=workers)
+        speaker = Console(quiet=quiet, machine=as_json)
+        result = evaluate(model, photos, speaker=speaker, workers=workers)
+        speaker.show(result.problems)
         if as_json:
             print_json(_summary(result))
         else:
@@ -49,11 +51,10 @@ def _summary(result: Evaluation) -> dict[str, object]:
 def _tell(result: Evaluation) -> None:
     from handful.telling import class_lines, confusion_line, score_lines
 
-    print_problems(result.problems)
     lines = [
         *score_lines(result.scores, f"on {result.scores.n} photos"),
         *class_lines(result.scores, result.classes),
         confusion_line(result.scores, result.classes),
-        "Intervals: 95 % Wilson; the photos scored are as few as they are, whatever the model.",
+        "intervals: 95 % Wilson",
     ]
     print("\n".join(line for line in lines if line))

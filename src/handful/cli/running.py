@@ -52,27 +52,6 @@ def print_json(value: Any) -> None:
     print(json.dumps(finite(value)), flush=True)
 
 
-def print_problems(problems: Sequence[Problem], *, limit: int = 40) -> None:
-    """Print findings as one table, file, what, fix; what does not fit is counted."""
-    if not problems:
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("", "file", "what", "fix"):
-        table.add_column(heading, overflow="fold")
-    for problem in problems[:limit]:
-        table.add_row(
-            *(Text(part) for part in (problem.severity, problem.file or "(all)", problem.what, problem.fix))
-        )
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(table)
-    if len(problems) > limit:
-        console.print(f"... and {len(problems) - limit} more; --json lists all.")
-
-
 def refused(problems: Sequence[Problem]) -> bool:
     """Whether a file was left out."""
     return any(problem.severity == "warning" and problem.file for problem in problems)

@@ -119,11 +119,11 @@ def _tell_gain(classifier: Classifier, raw: Scores, speaker: Speaker) -> None:
         ("the same on the frozen backbone", own["value"]),
     ]
     for name, value in rows:
-        speaker.say(f"{name:34}  {value:6.1%}  {'#' * round(40 * value)}")
+        speaker.say(f"{name:34}  {100 * value:5.1f} %  {'#' * round(40 * value)}")
 
 
 def _tell_predictions(classifier: Classifier, new: Path, speaker: Speaker) -> None:
     first = [new / name / f"{name}_001.jpg" for name in CLASSES]
     speaker.say("\n== handful predict: one new photo of each class")
     for answer in classifier.predict(first):
-        speaker.say(f"{Path(answer.file).name}: {answer.label} ({answer.probability:.0%})")
+        speaker.say(f"{Path(answer.file).name}: {answer.label} ({100 * answer.probability:.0f} %)")

@@ -28,7 +28,10 @@ class Interval:
         return asdict(self)
 
     def __str__(self) -> str:
-        return f"{self.value:.1%} (95 % interval {self.low:.1%} to {self.high:.1%})"
+        if math.isnan(self.value):
+            return "not measured"
+        low, high = 100 * self.low, 100 * self.high
+        return f"{100 * self.value:.1f} % (95 % interval {low:.1f} to {high:.1f} %)"
 
 
 def wilson(right: int, n: int) -> Interval:

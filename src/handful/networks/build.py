@@ -165,7 +165,8 @@ def _file_core(source: Source, size: int) -> keras.Model:
             f"{path} is not a model that Keras {keras.__version__} opens ({error}). "
             "Save it again with `model.save('name.keras')` from this version of Keras."
         ) from error
-    return _of_size(_without_classifier(model), path, size)
+    # The outputs are found before the size changes: after that each layer has two inputs and two outputs.
+    return _of_size(_two_outputs(_without_classifier(model), source.name), path, size)
 
 
 def _without_classifier(model: keras.Model) -> keras.Model:
@@ -255,7 +256,8 @@ def _last_map(model: keras.Model) -> Any:
 
 def with_outputs(core: keras.Model, preprocessing: str, name: str) -> keras.Model:
     """Freeze a network and give it its preprocessing and both outputs; `name` is for messages."""
-    return frozen(_with_preprocessing(_two_outputs(core, name), preprocessing))
+    both = core if len(core.outputs) == 2 else _two_outputs(core, name)
+    return frozen(_with_preprocessing(both, preprocessing))
 
 
 def _with_preprocessing(core: keras.Model, preprocessing: str) -> keras.Model:

@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import queue
 import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import IO, Any
@@ -38,6 +39,8 @@ def fetch_file(url: str, path: Path, *, what: str, expected: str | None, speaker
     try:
         response = _open_in_time(url)
     except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # an error page is an open response too
         raise _failure(url, path, what, error) from error
     temporary = temporary_name(path)
     try:

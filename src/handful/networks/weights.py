@@ -129,7 +129,14 @@ def _is_path(name: str) -> bool:
 
 
 def _overridden(source: Source, preprocessing: str | None) -> Source:
-    return source if preprocessing is None else replace(source, preprocessing=preprocessing)
+    if preprocessing is None or preprocessing == source.preprocessing:
+        return source
+    if source.name == source.architecture:
+        raise BackboneError(
+            f"--preprocessing {preprocessing} does not go with {source.name}, which was trained with "
+            f"{source.preprocessing!r}. It is for network files of your own: leave it out."
+        )
+    return replace(source, preprocessing=preprocessing)
 
 
 def _sized(source: Source, size: int | None) -> Source:
