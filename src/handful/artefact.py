@@ -165,9 +165,7 @@ def _csv(table: OutOfFold, classes: Sequence[str]) -> str:
     for file, photo, label, fold, guess, row in zip(
         table.files, table.hashes, table.labels, table.folds, predicted, table.logits, strict=True
     ):
-        writer.writerow(
-            [_plain(file), photo, names[label], fold, names[guess], *(f"{x:.6g}" for x in row)]
-        )
+        writer.writerow([_plain(file), photo, names[label], fold, names[guess], *(f"{x:.6g}" for x in row)])
     return text.getvalue()
 
 

@@ -35,22 +35,22 @@ _LICENCES = {
     "xception": "MIT (trained by the author of Keras)",
 }
 
-# Photos per second of the converted network at its own size, two threads, random weights, measured by
-# benchmarks/backbone_speed.py on two AVX-512 cores of a shared machine: trust the ratios.
+# Photos per second of the converted network at its own size, random weights, two threads' processor time, on
+# two AVX-512 cores (benchmarks/backbone_speed.py): trust the ratios.
 _SPEEDS: dict[str, float] = {
-    "convnext_tiny": 15.0,
-    "densenet121": 37.5,
-    "efficientnet_b0": 153.8,
-    "efficientnet_b1": 86.2,
-    "efficientnet_v2_b0": 116.2,
-    "efficientnet_v2_b1": 75.0,
-    "efficientnet_v2_b2": 52.5,
-    "mobilenet": 217.5,
-    "mobilenet_v2": 350.0,
-    "mobilenet_v3_large": 388.8,
-    "mobilenet_v3_small": 1301.2,
-    "nasnet_mobile": 65.0,
-    "resnet50": 27.5,
+    "convnext_tiny": 14.6,
+    "densenet121": 40.4,
+    "efficientnet_b0": 154.7,
+    "efficientnet_b1": 87.9,
+    "efficientnet_v2_b0": 119.6,
+    "efficientnet_v2_b1": 75.3,
+    "efficientnet_v2_b2": 55.3,
+    "mobilenet": 227.6,
+    "mobilenet_v2": 363.0,
+    "mobilenet_v3_large": 378.3,
+    "mobilenet_v3_small": 1340.1,
+    "nasnet_mobile": 71.4,
+    "resnet50": 26.9,
 }
 
 # Entries that do not convert to LiteRT, with the reason; empty means that all that were tried do.

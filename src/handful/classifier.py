@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +56,10 @@ class Classifier:
 
     def __init__(self, artefact: Artefact, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
         self._artefact = artefact
-        self._keep = keep  # a model trained without `out` lives in a temporary folder, as long as this object
+        if (
+            keep is not None
+        ):  # a model trained without `out` lives in a temporary folder, as long as this object
+            weakref.finalize(self, keep.cleanup)
         self._engine: Engine | None = None
 
     @classmethod
@@ -137,20 +141,22 @@ class Classifier:
         return softmax(features.astype(np.float64) @ weights + self._artefact.bias)
 
     def _probabilities(self, items: list[Any]) -> np.ndarray:
-        pixels, problems = [], []
-        for item in items:
+        features = [np.empty((0, self.engine.feature_dim), dtype=np.float32)]
+        waiting: list[np.ndarray] = []  # a batch at most, so that a large folder fits into memory
+        problems: list[Problem] = []
+        for number, item in enumerate(items, start=1):
             try:
-                pixels.append(_pixels(item, self.engine.size))
+                waiting.append(_pixels(item, self.engine.size))
             except ImageError as error:
-                problems.append(Problem("error", error.name, error.reason, error.fix))
+                problems.append(_problem(item, number, error))
+            if len(waiting) == self.engine.batch:
+                features.append(self.engine.run(np.stack(waiting)))
+                waiting = []
+        if waiting:
+            features.append(self.engine.run(np.stack(waiting)))
         if problems:
-            lines = "\n".join(f"  {p.file}: {p.what}. {p.fix}" for p in problems)
-            raise DataError(f"{len(problems)} of {len(items)} photos cannot be read:\n{lines}", problems)
-        if not pixels:
-            return np.empty((0, len(self.classes)), dtype=np.float32)
-        batch = self.engine.batch
-        parts = [self.engine.run(np.stack(pixels[i : i + batch])) for i in range(0, len(pixels), batch)]
-        return self.probabilities_of(np.concatenate(parts))
+            raise _refused(problems, len(items))
+        return self.probabilities_of(np.concatenate(features))
 
     def _answer(self, file: str, row: np.ndarray) -> Prediction:
         best = int(row.argmax())
@@ -199,6 +205,17 @@ def _as_list(photos: Any) -> list[Any]:
 
 def _name(item: Any) -> str:
     return str(item) if isinstance(item, str | Path) else "array" if isinstance(item, np.ndarray) else "image"
+
+
+def _problem(item: Any, number: int, error: ImageError) -> Problem:
+    name = error.name if isinstance(item, str | Path) else f"{error.name} (number {number})"
+    return Problem("error", name, error.reason, error.fix)
+
+
+def _refused(problems: list[Problem], asked: int) -> DataError:
+    lines = "\n".join(f"  {p.file}: {p.what}. {p.fix}" for p in problems)
+    many = "1 photo" if asked == 1 else f"{len(problems)} of {asked} photos"
+    return DataError(f"{many} cannot be read:\n{lines}", problems)
 
 
 def _pixels(item: Any, size: tuple[int, int]) -> np.ndarray:

@@ -19,6 +19,8 @@ from handful.metrics import intervals, scores
 from handful.notebook import interval_text, table
 from handful.progress import Silent, Speaker
 
+_MOST_NAMED = 10  # refused photos named in one message
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -145,9 +147,7 @@ def evaluate(
     )
     rows, values, seen = _fresh(labelled, read_out_of_fold_hashes(model.artefact))
     if not rows:
-        raise DataError(
-            "No photo is left to score. Every one was refused; see the list above.", labelled.problems
-        )
+        raise _nothing_to_score(labelled)
     for problem in seen:
         listener.warn(f"{problem.what}. {problem.fix}")
     labels = np.array([model.classes.index(row.label) for row in rows])
@@ -160,8 +160,15 @@ def evaluate(
             for row, p in zip(rows, probabilities, strict=True)
         ),
         problems=(*seen, *labelled.problems),
-        skipped=len(manifest.rows) - len(rows),
+        skipped=labelled.skipped + len(labelled.manifest.rows) - len(rows),
     )
+
+
+def _nothing_to_score(labelled: Labelled) -> DataError:
+    found = [f"{p.file}: {p.what}. {p.fix}" for p in labelled.problems if p.severity == "warning"]
+    more = [f"and {len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
+    lines = "".join(f"\n  {line}" for line in [*found[:_MOST_NAMED], *more])
+    return DataError(f"No photo is left to score; every one was refused:{lines}", labelled.problems)
 
 
 def _fresh(labelled: Labelled, trained: frozenset[str]) -> tuple[list[Row], np.ndarray, list[Problem]]:

@@ -73,8 +73,13 @@ def train(
     target = Path(keep.name) / "model.handful" if keep else Path(out or "")
     refuse_what_is_not_ours(target)
     refuse_existing(target, overwrite=overwrite)
-    _write(photos, target, chosen, listener, overwrite=overwrite)
-    return Classifier(read_artefact(target), keep)
+    try:
+        _write(photos, target, chosen, listener, overwrite=overwrite)
+        return Classifier(read_artefact(target), keep)
+    except BaseException:
+        if keep:
+            keep.cleanup()
+        raise
 
 
 def _write(photos: Source, target: Path, config: TrainConfig, speaker: Speaker, *, overwrite: bool) -> None:
@@ -96,7 +101,7 @@ def _write(photos: Source, target: Path, config: TrainConfig, speaker: Speaker, 
     training, _ = labelled.of("train")
     card = make_card(config, frozen, labelled, head, scores, speaker.warnings)
     table = OutOfFold(
-        files=[row.name for row in training.rows],
+        files=training.locations,
         hashes=[row.sha256 for row in training.rows],
         labels=training.labels,
         folds=head.folds,

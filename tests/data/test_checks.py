@@ -244,7 +244,7 @@ class TestRaising:
         with pytest.raises(DataError) as caught:
             raise_if_errors([self.WARNING, self.ERROR, whole])
         assert str(caught.value).splitlines() == [
-            "2 problems to mend before training:",
+            "2 problems to mend first:",
             "  bird: class folder without photos. Remove the folder.",
             '  only one class, "cat". Add one.',
         ]

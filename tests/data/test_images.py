@@ -327,7 +327,7 @@ def test_empty_bytes_are_refused() -> None:
 
 
 def test_a_name_with_control_characters_is_shown_escaped() -> None:
-    with pytest.raises(ImageError, match=r"^a\\nb\\udcff\.jpg: is empty"):
+    with pytest.raises(ImageError, match=r"^a\\nb\\xff\.jpg: is empty"):
         decode(b"", "a\nb\udcff.jpg")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from handful.cli.options import AllowBad, AsJson, Photos, Quiet, Workers
-from handful.cli.running import MISTAKE, SOME_REFUSED, print_json, refused, user_errors
+from handful.cli.running import MISTAKE, SOME_REFUSED, print_json, user_errors
 
 NAME = "check"
 HELP = "Tell what is wrong with the photos and labels, before anything is trained. Needs no network."
@@ -21,12 +21,17 @@ def command(
 ) -> None:
     """Read every photo to its end and print all findings as one table."""
     with user_errors(as_json=as_json):
-        from handful.data.checks import check
+        from handful.config import default_workers
+        from handful.data.checks import check_manifest
+        from handful.data.manifest import Manifest
         from handful.plain import problem_entry
         from handful.progress import Console
 
         speaker = Console(quiet=quiet, machine=as_json)
-        problems = check(photos, speaker=speaker, workers=workers, allow_bad=allow_bad)
+        checked = check_manifest(
+            Manifest.read(photos), speaker, workers=workers or default_workers(), allow_bad=allow_bad
+        )
+        problems = checked.problems
         if as_json:
             print_json([problem_entry(problem) for problem in problems])
         else:
@@ -35,5 +40,5 @@ def command(
             speaker.say("Nothing is wrong with these photos.")
         if any(problem.severity == "error" for problem in problems):
             raise typer.Exit(MISTAKE)
-        if refused(problems):
+        if checked.skipped:
             raise typer.Exit(SOME_REFUSED)

@@ -6,13 +6,11 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+import traceback
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import typer
-
-if TYPE_CHECKING:
-    from handful.errors import Problem
 
 MISTAKE, SOME_REFUSED, INTERRUPTED = 2, 3, 130
 
@@ -26,7 +24,7 @@ def user_errors(*, as_json: bool = False) -> Iterator[None]:
         yield
     except HandfulError as error:
         if os.environ.get("HANDFUL_DEBUG"):
-            raise
+            traceback.print_exc()
         _fail(error, as_json)
     except KeyboardInterrupt:
         print("stopped; nothing half-done was left behind", file=sys.stderr)
@@ -50,8 +48,3 @@ def print_json(value: Any) -> None:
     from handful.plain import finite
 
     print(json.dumps(finite(value)), flush=True)
-
-
-def refused(problems: Sequence[Problem]) -> bool:
-    """Whether a file was left out."""
-    return any(problem.severity == "warning" and problem.file for problem in problems)

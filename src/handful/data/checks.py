@@ -37,10 +37,12 @@ class Checked:
         manifest: sha256 filled, rows that cannot be decoded left out. Conflicts and leaks are still in
             it: `usable` removes them.
         problems: everything found, layout and table included, errors first.
+        skipped: how many photos training would leave out.
     """
 
     manifest: Manifest
     problems: tuple[Problem, ...]
+    skipped: int
 
 
 def check(
@@ -89,10 +91,11 @@ def check_manifest(manifest: Manifest, speaker: Speaker, *, workers: int, allow_
             problems += findings
             advance(1)
     checked = manifest.keep(rows)
-    n_bad = len(manifest.rows) - len(rows) + manifest.left_out
+    n_asked = len(manifest.rows) + manifest.left_out
+    n_bad = n_asked - len(rows)
     problems += find_problems(checked)
-    problems += too_many_bad(n_bad, len(manifest.rows) + manifest.left_out, allow_bad=allow_bad)
-    return Checked(checked, tuple(in_order(problems)))
+    problems += too_many_bad(n_bad, n_asked, allow_bad=allow_bad)
+    return Checked(checked, tuple(in_order(problems)), n_asked - len(usable(checked).rows))
 
 
 def _checked_rows(rows: Sequence[Row], workers: int) -> Iterator[tuple[Row, list[Problem]]]:
@@ -110,19 +113,19 @@ def _check_row(row: Row) -> tuple[Row, list[Problem]]:
         data = images.read_file(row.path)
         photo = images.decode(data, row.name, size=_SIZE)
     except ImageError as error:
-        return replace(row, sha256=None), [bad_photo(row, error)]
-    return replace(row, sha256=sha256_of_bytes(data)), photo_notes(row, photo)
+        return replace(row, sha256=None), [bad_photo(row.shown, error)]
+    return replace(row, sha256=sha256_of_bytes(data)), photo_notes(row.shown, photo.notes)
 
 
-def bad_photo(row: Row, error: ImageError) -> Problem:
+def bad_photo(shown: str, error: ImageError) -> Problem:
     """Word a photo that is skipped."""
-    return Problem("warning", row.shown, error.reason, error.fix)
+    return Problem("warning", shown, error.reason, error.fix)
 
 
-def photo_notes(row: Row, photo: images.Photo) -> list[Problem]:
+def photo_notes(shown: str, notes: Sequence[str]) -> list[Problem]:
     """Word what the decoder noticed about a photo that is used."""
     fix = "It is used as it is; replace it if that is not what you want."
-    return [Problem("note", row.shown, note, fix) for note in photo.notes]
+    return [Problem("note", shown, note, fix) for note in notes]
 
 
 def in_order(problems: Sequence[Problem]) -> list[Problem]:
@@ -282,7 +285,7 @@ def raise_if_errors(problems: Sequence[Problem], root: Path | None = None) -> No
     errors = [problem for problem in problems if problem.severity == "error"]
     if not errors:
         return
-    lines = [f"{counted(len(errors), 'problem')} to mend before training:"]
+    lines = [f"{counted(len(errors), 'problem')} to mend first:"]
     lines += [f"  {error.file + ': ' if error.file else ''}{error.what}. {error.fix}" for error in errors]
     tree = "\n" + found_and_expected(root) if root is not None and root.is_dir() else ""
     raise DataError("\n".join(lines) + tree, problems)

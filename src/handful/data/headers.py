@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 
+from handful.data.names import printable
 from handful.errors import ImageError
 
 # What `images.py` decodes. Everything else is refused by name.
@@ -32,7 +33,8 @@ RAW_SUFFIXES = frozenset((
 _REFUSED_SUFFIXES = frozenset((
     ".psd", ".psb", ".svg", ".svgz", ".pdf", ".eps", ".ai", ".ico", ".cur", ".icns", ".jp2",
     ".j2k", ".jpx", ".jxl", ".dds", ".tga", ".pcx", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".qoi",
-    ".exr", ".hdr", ".sgi", ".xcf", ".wmf", ".emf",
+    ".exr", ".hdr", ".sgi", ".rgb", ".bw", ".xcf", ".wmf", ".emf", ".ff", ".fli", ".flc", ".blp", ".msp",
+    ".wal", ".mic", ".fpx", ".p7", ".spider", ".ras", ".xbm", ".xpm", ".fits", ".iptc", ".im", ".ftu",
 ))
 # fmt: on
 # Lower-case suffixes a user would call a photo, those we refuse by name included: a folder scan uses this
@@ -167,13 +169,6 @@ def _is_text(head: bytes) -> bool:
     return len(head) >= 8 and all(byte >= 32 or byte in b"\t\r\n\f" for byte in head) and head.isascii()
 
 
-def shown(name: str) -> str:
-    """A file name fit for a message: control characters, line breaks and lone surrogates are escaped."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in name
-    )
-
-
 def suffix_of(name: str) -> str:
     """The lower-case suffix with its dot, "" when there is none."""
     return os.path.splitext(name)[1].lower()
@@ -182,13 +177,13 @@ def suffix_of(name: str) -> str:
 def refuse_kind(name: str, kind: str | None) -> ImageError:
     """The error for content that is not one of `READABLE`, with what it really is."""
     if kind in _NOT_A_PHOTO:
-        return ImageError(shown(name), *_NOT_A_PHOTO[kind])
+        return ImageError(printable(name), *_NOT_A_PHOTO[kind])
     if kind == "a camera RAW file":
-        return ImageError(shown(name), "is a camera RAW file, which is not read", _EXPORT)
+        return ImageError(printable(name), "is a camera RAW file, which is not read", _EXPORT)
     if kind is not None:
-        return ImageError(shown(name), f"is {kind}, an image format that is not read", _EXPORT)
+        return ImageError(printable(name), f"is {kind}, an image format that is not read", _EXPORT)
     return ImageError(
-        shown(name),
+        printable(name),
         "is not an image in any format known here (JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF, HEIC)",
         "Open it in a photo program and export it as JPEG, or take it out.",
     )

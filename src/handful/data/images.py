@@ -40,11 +40,11 @@ from handful.data.headers import (
     READABLE,
     extension_note,
     refuse_kind,
-    shown,
     sniff,
     suffix_of,
 )
 from handful.data.limits import MOST_BYTES, MOST_DECODED, MOST_PIXELS, check_limits, check_pixels
+from handful.data.names import printable
 from handful.data.openers import expected_bytes, open_image
 from handful.data.pixels import to_rgb, upright
 from handful.errors import ImageError
@@ -114,7 +114,7 @@ def read_file(path: Path | str) -> bytes:
         ImageError: missing, a folder, a pipe, a broken or looping link, no permission, empty, too large, or
             changed while it was read.
     """
-    name = shown(os.fspath(path))
+    name = printable(os.fspath(path))
     # Non-blocking and stat before open: opening a pipe waits for a writer, opening a device can act on it.
     flags = (
         os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
@@ -179,11 +179,11 @@ def decode(data: bytes, name: str, size: Size | None = None) -> Photo:
     try:
         return _decode(kind, bytes(data), name, _check_size(size))
     except Fault as fault:
-        raise ImageError(shown(name), fault.reason, fault.fix) from fault
+        raise ImageError(printable(name), fault.reason, fault.fix) from fault
     except Exception as error:
         if _is_truncation(error):
             cut = cut_off(len(data), expected_bytes(kind, data))
-            raise ImageError(shown(name), cut.reason, cut.fix) from error
+            raise ImageError(printable(name), cut.reason, cut.fix) from error
         _raise_for(error, name, kind)
 
 
@@ -194,7 +194,7 @@ def _is_truncation(error: Exception) -> bool:
 
 def _check_kind(data: bytes, name: str) -> str:
     if not data:
-        raise ImageError(shown(name), "is empty: 0 bytes", COPY_AGAIN)
+        raise ImageError(printable(name), "is empty: 0 bytes", COPY_AGAIN)
     kind = sniff(data)
     if (
         kind == "TIFF" and suffix_of(name) in RAW_SUFFIXES
@@ -244,12 +244,12 @@ def _raise_for(error: Exception, name: str, kind: str) -> NoReturn:
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError):
         raise ImageError(
-            shown(name), f"needs more memory than there is to decode ({kind})", SMALLER
+            printable(name), f"needs more memory than there is to decode ({kind})", SMALLER
         ) from error
     if "object at 0x" in text or not text:  # Pillow names its own buffer here, which tells the user nothing
         text = type(error).__name__
     raise ImageError(
-        shown(name), f"damaged {kind}, or a kind of it that is not read ({text})", OPEN_AND_SAVE
+        printable(name), f"damaged {kind}, or a kind of it that is not read ({text})", OPEN_AND_SAVE
     ) from error
 
 
@@ -377,6 +377,6 @@ def _guarded(make: Callable[[], Photo], name: str, kind: str) -> Photo:
     try:
         return make()
     except Fault as fault:
-        raise ImageError(shown(name), fault.reason, fault.fix) from fault
+        raise ImageError(printable(name), fault.reason, fault.fix) from fault
     except Exception as error:  # noqa: BLE001 - as in decode: all mean "this cannot be read as a photo"
         _raise_for(error, name, kind)

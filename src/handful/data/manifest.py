@@ -101,6 +101,11 @@ class Manifest:
         return np.array([number[row.label] for row in self.rows], dtype=np.int64)
 
     @property
+    def locations(self) -> list[str]:
+        """Where each row's file is: its name below `root`, or its absolute path where there is no root."""
+        return [row.name if self.root is not None else str(row.path.absolute()) for row in self.rows]
+
+    @property
     def counts(self) -> dict[str, int]:
         """The number of rows of each class, in class order, zero included."""
         found = Counter(row.label for row in self.rows)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from handful.data import images
+from handful.data.checks import bad_photo, photo_notes
 from handful.engines.base import Engine
 from handful.errors import HandfulError, ImageError, Problem
 from handful.features.cache import DamagedRecordError, FeatureCache, Record
@@ -187,10 +188,9 @@ def _finish(outcome: Outcome, vector: np.ndarray, cache: FeatureCache | None) ->
 
 def problems_of(outcome: Outcome) -> list[Problem]:
     """The findings about one photo: its refusal, or the notes on it."""
-    name = outcome.photo.name
     if outcome.refusal is not None:
-        return [Problem("warning", name, outcome.refusal.reason, outcome.refusal.fix)]
-    return [Problem("note", name, note, "nothing to do, unless it surprises you") for note in outcome.notes]
+        return [bad_photo(outcome.photo.name, outcome.refusal)]
+    return photo_notes(outcome.photo.name, outcome.notes)
 
 
 def _tell_about_the_cache(outcomes: list[Outcome], speaker: Speaker) -> None:
