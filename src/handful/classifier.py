@@ -21,6 +21,7 @@ from handful.errors import DataError, ImageError, Problem
 from handful.features.extract import Photo, stream
 from handful.metrics.scores import softmax
 from handful.notebook import classifier_html
+from handful.plain import percent
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Prediction:
     probabilities: dict[str, float] = field(repr=False)
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.label} ({100 * self.probability:.1f} %)"
+        return f"{self.file}: {self.label} ({percent(self.probability)})"
 
 
 class Classifier:

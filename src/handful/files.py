@@ -121,7 +121,7 @@ def folder_in_the_making(target: Path, *, overwrite: bool) -> Iterator[Path]:
     if os.path.islink(target):
         target = target.resolve()  # the folder is replaced where it lies, the link stays
     refuse_existing(target, overwrite=overwrite)
-    _sweep(target)
+    sweep(target)
     making = temporary_name(target)
     try:
         making.mkdir(parents=True)
@@ -140,12 +140,17 @@ def folder_in_the_making(target: Path, *, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(making, ignore_errors=True)
 
 
-def _sweep(target: Path) -> None:
-    """Remove what processes that no longer run left half-made for `target`."""
-    for stray in target.parent.glob(f".{escape(target.name)}.*-*.tmp"):
+def sweep(target: Path) -> None:
+    """Remove what processes that no longer run left half-made for `target`, files and folders."""
+    for stray in target.parent.glob(f".{escape(target.name)}.*-*.*"):
         owner = stray.name.removeprefix(f".{target.name}.").partition("-")[0]
-        if owner.isdecimal() and not _is_running(int(owner)):
+        if not owner.isdecimal() or _is_running(int(owner)):
+            continue
+        if stray.is_dir():
             shutil.rmtree(stray, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                stray.unlink()
 
 
 def _is_running(process: int) -> bool:

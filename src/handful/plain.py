@@ -1,4 +1,4 @@
-"""Values as JSON has them: what the card, the command line and the exports write."""
+"""Values as JSON has them, and shares as people read them."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def finite(value: Any) -> Any:
 def problem_entry(problem: Problem) -> dict[str, str]:
     """A finding as {"severity", "file", "what", "fix"}."""
     return {"severity": problem.severity, "file": problem.file, "what": problem.what, "fix": problem.fix}
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Word a share in [0, 1]; what is not all is never rounded up to 100 %, nor what is something to 0."""
+    shown = f"{100 * share:.{digits}f}"
+    edge = 10**-digits if digits else 1
+    if share < 1 and float(shown) == 100:
+        return f"over {100 - edge:.{digits}f} %"
+    if share > 0 and float(shown) == 0:
+        return f"under {edge:.{digits}f} %"
+    return f"{shown} %"

@@ -34,13 +34,14 @@ def passed(speaker: Speaker, labelled: Labelled) -> None:
     speaker.show(labelled.problems)
 
 
-def replaced_and_trained(speaker: Speaker, labelled: Labelled, head: FittedHead) -> None:
+def replaced_and_trained(speaker: Speaker, labelled: Labelled, head: FittedHead, class_weight: str) -> None:
     """Steps 3 to 5, in the words of what really ran."""
     d, k = head.weights.shape
     weights = f"{d * k + k:,} new weights"
     speaker.say(f"3 replace  a new final layer: {d:,} features to {k} classes, {weights}")
-    speaker.say(f"4 compile  loss: cross-entropy{_balance(labelled)};")
-    speaker.say("           a penalty on large weights; solver: L-BFGS")
+    speaker.say("4 compile  loss: cross-entropy; a penalty on large weights; solver: L-BFGS")
+    if balance := _balance(labelled, class_weight):
+        speaker.say(f"           {balance}")
     photos = counted(len(labelled.manifest.rows), "photo")
     cached = len(labelled.manifest.rows) - labelled.computed
     taken = f", {cached:,} of them in an earlier run" if cached > 0 else ""
@@ -57,9 +58,13 @@ def _how_it_ended(head: FittedHead) -> str:
     return f"the new layer {ended} after {head.steps} steps, penalty {head.penalty:.3g}, {_how_chosen(head)}"
 
 
-def _balance(labelled: Labelled) -> str:
-    counts = set(labelled.manifest.of("train").counts.values())
-    return "" if len(counts) == 1 else ", each class counted alike whatever its size"
+def _balance(labelled: Labelled, class_weight: str) -> str:
+    counts = labelled.manifest.of("train").counts.values()
+    if class_weight == "none" or len(set(counts)) == 1:
+        return ""
+    return (
+        f"classes of {min(counts):,} to {max(counts):,} photos count alike: photos of small ones weigh more"
+    )
 
 
 def _how_chosen(head: FittedHead) -> str:

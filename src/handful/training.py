@@ -96,7 +96,7 @@ def _write(photos: Source, target: Path, config: TrainConfig, speaker: Speaker, 
     telling.passed(speaker, labelled)
 
     head = _fit(labelled, config, speaker)
-    telling.replaced_and_trained(speaker, labelled, head)
+    telling.replaced_and_trained(speaker, labelled, head, config.class_weight)
     scores = _score(labelled, head)
     training, _ = labelled.of("train")
     card = make_card(config, frozen, labelled, head, scores, speaker.warnings)

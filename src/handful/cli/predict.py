@@ -55,6 +55,7 @@ def command(
 def _print_answer(file: str, answer: Prediction | ImageError, as_json: bool) -> bool:
     """Print one line; True when the photo was refused."""
     from handful.errors import ImageError
+    from handful.plain import percent
 
     if isinstance(answer, ImageError):
         _print_refusal(file, f"{answer.reason}. {answer.fix}", as_json)

@@ -20,6 +20,7 @@ from handful.evaluation import Scores, evaluate, score
 from handful.exporters.registry import export
 from handful.heads.fitting import fit_head
 from handful.metrics.scores import softmax
+from handful.plain import percent
 from handful.progress import Speaker
 from handful.training import train
 
@@ -54,7 +55,7 @@ def run_demo(out: Path, speaker: Speaker, *, seed: int = 0) -> dict[str, Any]:
     speaker.say("\n== handful evaluate: photos drawn later, which nothing above has seen")
     fresh = evaluate(classifier, new)
     speaker.say(f"accuracy on {fresh.scores.n} new photos: {fresh.accuracy}")
-    speaker.say("\n== handful export: a plain Keras model (this loads TensorFlow, which nothing above did)")
+    speaker.say("\n== handful export: a plain Keras model (this loads TensorFlow)")
     parity = export(classifier, out / "parts.keras", overwrite=True, speaker=speaker)
     seconds = time.perf_counter() - start
     speaker.say(
@@ -126,4 +127,4 @@ def _tell_predictions(classifier: Classifier, new: Path, speaker: Speaker) -> No
     first = [new / name / f"{name}_001.jpg" for name in CLASSES]
     speaker.say("\n== handful predict: one new photo of each class")
     for answer in classifier.predict(first):
-        speaker.say(f"{Path(answer.file).name}: {answer.label} ({100 * answer.probability:.0f} %)")
+        speaker.say(f"{Path(answer.file).name}: {answer.label} ({percent(answer.probability, 0)})")

@@ -13,7 +13,7 @@ import numpy as np
 from handful.classifier import Classifier
 from handful.errors import BackboneError
 from handful.exporters.parity import Parity, compare
-from handful.files import sync_folder, temporary_name, write_error
+from handful.files import sweep, sync_folder, temporary_name, write_error
 from handful.networks import weights
 from handful.networks.quiet import import_keras, without_noise
 from handful.progress import Speaker
@@ -38,6 +38,7 @@ def export_keras(
     beside = temporary_name(target).with_suffix(".keras")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        sweep(target)
         with without_noise():
             model.save(beside)
         _add_names(beside, classifier)

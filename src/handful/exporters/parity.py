@@ -73,7 +73,7 @@ def photos_to_compare(classifier: Classifier, folder: Path | None) -> list[np.nd
 
 def _spread(paths: Sequence[Path]) -> list[Path]:
     """The same paths, ordered so that the first few come from all over the set."""
-    step = max(1, len(paths) // _PHOTOS)
+    step = max(1, -(-len(paths) // _PHOTOS))  # rounded up, so that the first round reaches the end
     return [path for start in range(step) for path in paths[start::step]]
 
 
@@ -96,6 +96,11 @@ def compare(
     """
     original = np.concatenate([classifier.probabilities_of(classifier.engine.run(p[None])) for p in pixels])
     exported = np.concatenate([run(p[None]) for p in pixels])
+    if len({photo.tobytes() for photo in pixels}) > 1 and not np.ptp(original, axis=0).any():
+        raise ExportError(
+            f"The model gives the same probabilities for all {len(pixels)} photos, so that a comparison would "
+            "show nothing. The backbone may be damaged: run `handful cache --clear` and train again."
+        )
     apart = float(np.abs(original - exported).max())
     same = float((original.argmax(axis=1) == exported.argmax(axis=1)).mean())
     if not np.isfinite(exported).all() or apart > tolerance:

@@ -8,6 +8,7 @@ from handful.classifier import Classifier
 from handful.errors import ExportError
 from handful.exporters.parity import Parity, photos_to_compare
 from handful.files import refuse_existing
+from handful.plain import percent
 from handful.progress import Silent, Speaker
 
 FORMATS = ("keras",)
@@ -56,6 +57,6 @@ def export(
     parity = export_keras(model, target, pixels, speaker or Silent())
     (speaker or Silent()).say(
         f"{target}: compared with the model on {parity.photos} photos, the same label on "
-        f"{parity.same_label:.0%}, probabilities at most {parity.largest_difference:.1e} apart"
+        f"{percent(parity.same_label, 0)}, probabilities at most {parity.largest_difference:.1e} apart"
     )
     return parity
