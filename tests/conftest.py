@@ -59,7 +59,7 @@ def keras_home(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-DrawClass = Callable[..., list[Path]]
+DrawColours = Callable[..., Path]
 _COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 40, 40)}
 
 
@@ -79,6 +79,12 @@ def draw_colours(folder: Path, each: int = 10, first: int = 0) -> Path:
         for number in range(first, first + each):
             draw_noise(folder / name / f"{name}_{number:03}.png", colour, 1000 * place + number)
     return folder
+
+
+@pytest.fixture(scope="session")
+def draw() -> DrawColours:
+    """Draw a data set: draw(folder, each=10, first=0)."""
+    return draw_colours
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +130,23 @@ def trained_once(converted_cache: Path, colours: Path, tmp_path_factory: pytest.
 def trained(trained_once: Path, tmp_path: Path) -> Path:
     """A copy of the trained folder that the test may damage."""
     return shutil.copytree(trained_once, tmp_path / "colours.handful")
+
+
+@pytest.fixture(scope="session")
+def insects(shared: Path, keras_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model.handful, trained on 20 ants and 20 bees with MobileNetV2, and its cache."""
+    from handful.training import train
+
+    folder = tmp_path_factory.mktemp("insects")
+    for name in ("ants", "bees"):
+        (folder / "photos" / name).mkdir(parents=True)
+        for path in sorted((shared / "data" / "ants_bees" / "train" / name).iterdir())[:20]:
+            shutil.copyfile(path, folder / "photos" / name / path.name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HANDFUL_CACHE", str(folder / "cache"))
+        patch.setenv("KERAS_HOME", str(keras_home))
+        train(folder / "photos", folder / "model.handful", backbone="mobilenet_v2")
+    return folder
 
 
 @pytest.fixture(autouse=True)

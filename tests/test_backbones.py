@@ -71,4 +71,5 @@ def test_the_comparisons_on_record_are_close_and_not_of_constants() -> None:
     for name, record in records.items():
         assert record["variation"] > 0.05, name
         assert record["keras_difference"] < 1e-3, name
-        assert record.get("litert_difference", 0) < 1e-3, name
+        # A drawn ResNet of 150 layers makes 2e-3 of rounding alone; a missing layer makes more than 1e-2.
+        assert record.get("litert_difference", 0) < 5e-3, name

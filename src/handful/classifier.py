@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,22 +143,27 @@ class Classifier:
         return softmax(features.astype(np.float64) @ weights + self._artefact.bias)
 
     def _probabilities(self, items: list[Any]) -> np.ndarray:
-        features = [np.empty((0, self.engine.feature_dim), dtype=np.float32)]
-        waiting: list[np.ndarray] = []  # a batch at most, so that a large folder fits into memory
-        problems: list[Problem] = []
-        for number, item in enumerate(items, start=1):
-            try:
-                waiting.append(_pixels(item, self.engine.size))
-            except ImageError as error:
-                problems.append(_problem(item, number, error))
-            if len(waiting) == self.engine.batch:
-                features.append(self.engine.run(np.stack(waiting)))
-                waiting = []
-        if waiting:
-            features.append(self.engine.run(np.stack(waiting)))
+        step = self.engine.batch
+        chunks = [items[start : start + step] for start in range(0, len(items), step)]
+        with ThreadPoolExecutor(default_workers()) as pool:
+            outcomes = [outcome for part in pool.map(self._vectors, chunks) for outcome in part]
+        problems = [
+            _problem(item, number, outcome)
+            for number, (item, outcome) in enumerate(zip(items, outcomes, strict=True), start=1)
+            if isinstance(outcome, ImageError)
+        ]
         if problems:
             raise _refused(problems, len(items))
-        return self.probabilities_of(np.concatenate(features))
+        if not outcomes:
+            return np.empty((0, len(self.classes)), dtype=np.float32)
+        return self.probabilities_of(np.stack([v for v in outcomes if isinstance(v, np.ndarray)]))
+
+    def _vectors(self, chunk: list[Any]) -> list[np.ndarray | ImageError]:
+        """Pooled features float32 (d,) of each photo, or why it was refused; only a chunk's pixels in memory."""
+        found = [_pixels_or_refusal(item, self.engine.size) for item in chunk]
+        pixels = [one for one in found if isinstance(one, np.ndarray)]
+        vectors = iter(self.engine.run(np.stack(pixels)) if pixels else ())
+        return [next(vectors) if isinstance(one, np.ndarray) else one for one in found]
 
     def _answer(self, file: str, row: np.ndarray) -> Prediction:
         best = int(row.argmax())
@@ -217,6 +223,13 @@ def _refused(problems: list[Problem], asked: int) -> DataError:
     lines = "\n".join(f"  {p.file}: {p.what}. {p.fix}" for p in problems)
     many = "1 photo" if asked == 1 else f"{len(problems)} of {asked} photos"
     return DataError(f"{many} cannot be read:\n{lines}", problems)
+
+
+def _pixels_or_refusal(item: Any, size: tuple[int, int]) -> np.ndarray | ImageError:
+    try:
+        return _pixels(item, size)
+    except ImageError as error:
+        return error
 
 
 def _pixels(item: Any, size: tuple[int, int]) -> np.ndarray:

@@ -20,10 +20,9 @@ def test_scores_agree_with_scikit_learn() -> None:
     assert scores.balanced_accuracy(confusion) == pytest.approx(
         reference.balanced_accuracy_score(labels, predicted)
     )
-    assert scores.recalls(confusion) == pytest.approx(reference.recall_score(labels, predicted, average=None))
-    assert scores.precisions(confusion) == pytest.approx(
-        reference.precision_score(labels, predicted, average=None)
-    )
+    precision, recall, _, _ = reference.precision_recall_fscore_support(labels, predicted)
+    assert scores.recalls(confusion) == pytest.approx(recall)
+    assert scores.precisions(confusion) == pytest.approx(precision)
 
 
 def test_log_loss_agrees_with_scikit_learn() -> None:

@@ -64,7 +64,7 @@ def _print_answer(file: str, answer: Prediction | ImageError, as_json: bool) -> 
         print_json(_plain(file, answer))
     else:
         runner_up = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:2]
-        others = ", ".join(f"{_shown(name)} {100 * share:.1f} %" for name, share in runner_up)
+        others = ", ".join(f"{_shown(name)} {percent(share)}" for name, share in runner_up)
         print(f"{_shown(file)}: {others}", flush=True)
     return False
 

@@ -98,8 +98,8 @@ def compare(
     exported = np.concatenate([run(p[None]) for p in pixels])
     if len({photo.tobytes() for photo in pixels}) > 1 and not np.ptp(original, axis=0).any():
         raise ExportError(
-            f"The model gives the same probabilities for all {len(pixels)} photos, so that a comparison would "
-            "show nothing. The backbone may be damaged: run `handful cache --clear` and train again."
+            f"The model gives the same probabilities for all {len(pixels)} photos, so that a comparison "
+            "would show nothing. The backbone may be damaged: run `handful cache --clear` and train again."
         )
     apart = float(np.abs(original - exported).max())
     same = float((original.argmax(axis=1) == exported.argmax(axis=1)).mean())

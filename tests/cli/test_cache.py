@@ -1,0 +1,42 @@
+"""`handful cache`: how large it is, and clearing it without touching anything else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from handful.training import train
+
+from .conftest import Handful
+
+
+def test_an_empty_cache_is_empty(handful: Handful) -> None:
+    told = handful("cache", "--json").json
+    assert told["folder"] == os.environ["HANDFUL_CACHE"]
+    assert {told[key] for key in ("features", "features_bytes", "networks", "networks_bytes")} == {0}
+
+
+def test_a_cache_that_is_not_there_can_be_cleared(handful: Handful, tmp_path: Path) -> None:
+    assert handful("cache", "--clear", "--json", HANDFUL_CACHE=str(tmp_path / "none")).json["features"] == 0
+
+
+def test_the_cache_tells_its_size_and_is_cleared(cache: Path, colours: Path, handful: Handful) -> None:
+    train(colours, backbone="embedded")
+    (cache / "note.txt").write_text("mine")
+    told = handful("cache", "--json").json
+    assert (told["features"], told["networks"], told["cleared"]) == (30, 1, False)
+    assert told["features_bytes"] > 30 * 512 * 4
+    assert "30 features" in handful("cache").out
+    assert "cleared" in handful("cache", "--clear").out
+    assert [path.name for path in cache.iterdir()] == ["note.txt"]
+    assert handful("cache", "--json").json["features"] == 0
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_result_outlives_the_cache(colours: Path, handful: Handful, tmp_path: Path) -> None:
+    train(colours, tmp_path / "x.handful", backbone="embedded")
+    handful("cache", "--clear")
+    photo = colours / "red" / "red_000.png"
+    assert handful("predict", tmp_path / "x.handful", photo, "--json").json["label"] == "red"

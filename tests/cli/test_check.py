@@ -1,0 +1,57 @@
+"""`handful check`: what is wrong, as a table or as JSON, before anything is trained."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Handful
+
+
+@pytest.fixture
+def photos(tmp_path: Path, draw: Callable[..., Path]) -> Path:
+    return draw(tmp_path / "photos", 10)
+
+
+def test_good_photos_are_said_to_be_good(photos: Path, handful: Handful) -> None:
+    assert handful("check", photos).out == "Nothing is wrong with these photos.\n"
+    assert handful("check", photos, "--json").json == []
+    assert handful("check", photos, "--quiet").out == ""
+
+
+def test_a_class_that_is_thin_is_told_and_refuses_no_file(photos: Path, handful: Handful) -> None:
+    (photos / "red" / "red_000.png").unlink()
+    problems = handful("check", photos, "--json", code=0).json
+    assert [(p["severity"], p["file"]) for p in problems] == [("warning", "red")]
+
+
+def test_bad_photos_are_listed_with_what_and_fix(photos: Path, handful: Handful) -> None:
+    (photos / "red" / "page.jpg").write_text("<html>")
+    (photos / "blue" / "empty.png").write_bytes(b"")
+    shutil.copy(photos / "red" / "red_000.png", photos / "blue" / "twice.png")
+    result = handful("check", photos, "--json", code=3)
+    assert {frozenset(problem) for problem in result.json} == {frozenset(["severity", "file", "what", "fix"])}
+    assert {"red/page.jpg", "blue/empty.png"} <= {problem["file"] for problem in result.json}
+    told = handful("check", photos, code=3).out
+    assert "red/page.jpg" in told
+    assert "blue/empty.png" in told
+    assert "under different labels" in told
+    assert handful("check", photos, "--quiet", code=3).out == ""
+
+
+def test_an_error_among_the_findings_is_code_2(photos: Path, handful: Handful) -> None:
+    for path in list((photos / "red").iterdir())[1:]:
+        path.unlink()
+    problems = handful("check", photos, "--json", code=2).json
+    assert problems[0]["severity"] == "error"
+    assert problems[0]["file"] == "red"
+
+
+def test_nothing_is_written_among_the_photos_or_here(photos: Path, handful: Handful, tmp_path: Path) -> None:
+    before = sorted(photos.rglob("*"))
+    handful("check", photos)
+    assert sorted(photos.rglob("*")) == before
+    assert list((tmp_path / "here").iterdir()) == []
