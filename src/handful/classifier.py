@@ -159,7 +159,7 @@ class Classifier:
         return self.probabilities_of(np.stack([v for v in outcomes if isinstance(v, np.ndarray)]))
 
     def _vectors(self, chunk: list[Any]) -> list[np.ndarray | ImageError]:
-        """Pooled features float32 (d,) of each photo, or why it was refused; only a chunk's pixels in memory."""
+        """Pooled features float32 (d,) of each photo, or its refusal; only a chunk's pixels in memory."""
         found = [_pixels_or_refusal(item, self.engine.size) for item in chunk]
         pixels = [one for one in found if isinstance(one, np.ndarray)]
         vectors = iter(self.engine.run(np.stack(pixels)) if pixels else ())
