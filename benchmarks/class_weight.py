@@ -22,7 +22,7 @@ from handful.heads.fitting import fit_head
 from handful.metrics import scores
 from photo_features import Labels, default_shared, features_of, own_home
 
-POWERS = {"none": 0.0, "root": 0.5, "balanced": 1.0}
+CHOICES = {"none": False, "balanced": True}
 MEASURES = ("accuracy", "balanced_accuracy", "log_loss")
 SETS = {
     "hand_digits 5 x 40, 5 x 8": ("hand_digits", (40,) * 5 + (8,) * 5),
@@ -55,10 +55,10 @@ def _set(data: Labels, sizes: tuple[int, ...], draws: int) -> dict[str, dict[str
     found = [_draw(data, sizes, seed) for seed in range(draws)]
     return {
         test: {
-            power: {
-                measure: float(np.mean([one[test][power][measure] for one in found])) for measure in MEASURES
+            choice: {
+                measure: float(np.mean([one[test][choice][measure] for one in found])) for measure in MEASURES
             }
-            for power in POWERS
+            for choice in CHOICES
         }
         for test in ("balanced", "alike")
     }
@@ -71,7 +71,7 @@ def _draw(data: Labels, sizes: tuple[int, ...], seed: int) -> dict[str, Any]:
     train = np.concatenate([shuffled[label][:size] for label, size in size_of.items()])
     rest = {label: shuffled[label][size:] for label, size in size_of.items()}
     tests = {"balanced": _balanced(rest), "alike": _alike(rest, size_of)}
-    heads = {name: _fit(data, train, power, seed) for name, power in POWERS.items()}
+    heads = {name: _fit(data, train, choice, seed) for name, choice in CHOICES.items()}
     return {
         test: {name: _score(data, head, rows) for name, head in heads.items()} for test, rows in tests.items()
     }
@@ -88,9 +88,8 @@ def _alike(rest: dict[int, np.ndarray], sizes: dict[int, int]) -> np.ndarray:
     return np.concatenate([rows[: max(1, int(share * sizes[label]))] for label, rows in rest.items()])
 
 
-def _fit(data: Labels, train: np.ndarray, power: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _fit(data: Labels, train: np.ndarray, balanced: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
     labels = data.labels[train]
-    weights = (1 / np.bincount(labels, minlength=data.classes)[labels]) ** power
     folds = default_folds(labels, np.arange(len(labels)))
     head = fit_head(
         data.values[train],
@@ -99,7 +98,7 @@ def _fit(data: Labels, train: np.ndarray, power: float, seed: int) -> tuple[np.n
         classes=data.classes,
         penalties=PENALTIES,
         default_penalty=DEFAULT_PENALTY,
-        row_weights=weights / weights.mean(),
+        balanced=balanced,
     )
     return head.weights, head.bias
 
@@ -119,9 +118,9 @@ def _table(result: dict[str, Any]) -> str:
     lines = [f"{'set':27}{'test':10}{'weights':10}{'accuracy':>10}{'balanced':>10}{'log loss':>10}"]
     for name, tests in result.items():
         for test, weighings in tests.items():
-            for power, one in weighings.items():
+            for choice, one in weighings.items():
                 numbers = f"{one['accuracy']:10.1%}{one['balanced_accuracy']:10.1%}{one['log_loss']:10.3f}"
-                lines.append(f"{name:27}{test:10}{power:10}{numbers}")
+                lines.append(f"{name:27}{test:10}{choice:10}{numbers}")
     return "\n".join(lines)
 
 

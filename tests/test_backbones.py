@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from handful.backbones import AUTO_ORDER, CATALOGUE, EMBEDDED, PREPROCESSINGS, Backbone, find
+from handful.cli.backbones import command
+from handful.config import cache_folder
 from handful.errors import BackboneError
+from handful.features.store import NETWORKS
+from handful.networks import sidecars
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ENTRIES = list(CATALOGUE.values())
@@ -73,3 +77,40 @@ def test_the_comparisons_on_record_are_close_and_not_of_constants() -> None:
         assert record["keras_difference"] < 1e-3, name
         # A drawn ResNet of 150 layers makes 2e-3 of rounding alone; a missing layer makes more than 1e-2.
         assert record.get("litert_difference", 0) < 5e-3, name
+
+
+def _record(size: int, *, of_catalogue: bool, speed: float) -> None:
+    """Put a record of a converted MobileNetV2 into the cache, beside a network file of one byte."""
+    record = sidecars.Sidecar(
+        "mobilenet_v2", f"{speed:064.0f}", "tf", size, "0" * 64, 1280, (7, 7, 1280), 0, 1, 1.0, speed, (), 2,
+        of_catalogue,
+    )  # fmt: skip
+    name = sidecars.stem("mobilenet_v2", record.source_sha256, size, "tf")
+    folder = cache_folder() / NETWORKS
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.tflite").write_bytes(b"x")
+    (folder / f"{name}.json").write_bytes(record.to_json())
+
+
+def _speed_here(capsys: pytest.CaptureFixture[str]) -> float | None:
+    command(as_json=True)
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    return rows["mobilenet_v2"]["photos_per_second_here"]
+
+
+def test_a_speed_counts_at_the_entry_s_own_size_of_the_catalogue_s_own_weights(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _record(96, of_catalogue=True, speed=900)
+    _record(224, of_catalogue=False, speed=800)
+    assert _speed_here(capsys) is None
+    _record(224, of_catalogue=True, speed=300)
+    assert _speed_here(capsys) == 300
+
+
+def test_listing_hashes_no_network(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sidecars, "sha256_of_file", lambda path: pytest.fail(f"{path} was hashed"))
+    _record(224, of_catalogue=True, speed=300)
+    assert _speed_here(capsys) == 300

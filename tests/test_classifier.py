@@ -19,6 +19,8 @@ from handful.features.extract import Photo
 from handful.files import sha256_of_file
 from handful.training import train
 
+from .conftest import draw_colours
+
 CLASSES = ("blue", "green", "red")
 
 
@@ -95,9 +97,8 @@ def test_a_list_of_one_gives_a_list_of_one(one: Any, classifier: Classifier, pho
     assert [answer.label for answer in classifier.predict(one(photo))] == ["green"]
 
 
-def test_nothing_gives_nothing(classifier: Classifier, tmp_path: Path) -> None:
+def test_nothing_gives_nothing(classifier: Classifier) -> None:
     assert classifier.predict([]) == []
-    assert classifier.predict(tmp_path) == []
     assert classifier.predict_proba([]).shape == (0, 3)
 
 
@@ -235,3 +236,48 @@ def test_a_network_that_does_not_fit_the_head_is_refused(trained: Path) -> None:
     (trained / "checksums.json").write_text(json.dumps(sums))
     with pytest.raises(BackboneError, match="is not a network that LiteRT can run"):
         Classifier.load(trained).predict(np.zeros((8, 8, 3), dtype=np.uint8))
+
+
+def test_any_iterable_of_photos_is_taken(classifier: Classifier, photo: Path) -> None:
+    expected = [classifier.predict(photo)] * 2
+    assert classifier.predict(path for path in (photo, photo)) == expected
+    assert classifier.predict(pd.Series([str(photo)] * 2)) == expected
+    assert classifier.predict(np.array([photo, photo], dtype=object)) == expected
+    assert classifier.predict(np.array([str(photo)] * 2)) == expected
+    assert classifier.predict(iter([])) == []
+
+
+def test_the_bytes_of_a_file_are_one_photo(classifier: Classifier, photo: Path) -> None:
+    answer = classifier.predict(photo.read_bytes())
+    assert (answer.file, answer.probabilities) == ("bytes", classifier.predict(photo).probabilities)
+    with pytest.raises(DataError, match=r"bytes \(number 1\): is empty"):
+        classifier.predict(b"")
+
+
+def test_a_folder_without_photos_is_no_answer(classifier: Classifier, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no photos in this folder"):
+        classifier.predict(tmp_path)
+
+
+def test_what_is_no_photo_says_what_is_taken(classifier: Classifier, photo: Path) -> None:
+    with pytest.raises(DataError, match=r"no photo but of type int\. Pass a path, the bytes"):
+        classifier.predict(5)
+    with pytest.raises(DataError, match=r"given as dict.*photos\.values"):
+        classifier.predict({"a": photo})
+
+
+@pytest.mark.usefixtures("cache")
+def test_photos_left_out_show_without_asking(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    photos = draw_colours(tmp_path / "photos")
+    (photos / "red" / "page.jpg").write_text("<html>")
+    classifier = train(photos, backbone="embedded")
+    assert "handful: 1 finding about the photos" in capfd.readouterr().err
+    assert "1 photo left out" in repr(classifier)
+    assert "photos left out" in classifier._repr_html_()
+
+
+def test_warnings_show_without_asking(trained: Path) -> None:
+    classifier = Classifier.load(trained)
+    classifier.card["warnings"] = ["the <weights> were odd"]
+    assert "1 warning in its card" in repr(classifier)
+    assert "the &lt;weights&gt; were odd" in classifier._repr_html_()

@@ -16,7 +16,6 @@ from handful.config import (
     cache_folder,
     default_folds,
     default_workers,
-    row_weights,
     with_settings,
 )
 from handful.errors import ConfigError
@@ -113,24 +112,6 @@ def test_folds_are_no_more_than_the_groups_that_stay_together() -> None:
     labels = labels_of(30, 30)
     groups = np.arange(60) // 10
     assert default_folds(labels, groups) == 3
-
-
-def test_balanced_weights_count_each_class_alike_with_mean_one() -> None:
-    labels = labels_of(30, 10, 5)
-    weights = row_weights(labels, "balanced")
-    assert weights is not None
-    assert weights.mean() == pytest.approx(1)
-    assert np.bincount(labels, weights) == pytest.approx(15)
-
-
-def test_no_weights_count_each_photo_alike() -> None:
-    assert row_weights(labels_of(30, 10), "none") is None
-
-
-def test_a_class_without_rows_does_not_disturb_the_weights() -> None:
-    weights = row_weights(np.array([0, 0, 2, 2]), "balanced")
-    assert weights is not None
-    assert weights.tolist() == [1, 1, 1, 1]
 
 
 def test_penalties_run_from_strong_to_weak_around_the_default() -> None:

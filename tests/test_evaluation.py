@@ -83,7 +83,7 @@ def test_photos_trained_on_are_left_out_with_a_warning(model: Classifier, fresh:
         shutil.copy(colours / "red" / f"red_00{number}.png", fresh / "red" / f"known{number}.png")
     speaker = Silent()
     result = evaluate(model, fresh, speaker=speaker)
-    assert (result.scores.n, result.skipped) == (12, 3)
+    assert (result.scores.n, result.skipped, result.trained_on) == (12, 0, 3)
     assert "3 of 15 photos were trained on and are left out" in result.problems[0].what
     assert "3 of 15" in speaker.warnings[0]
     assert not any("known" in row.file for row in result.photos)
@@ -94,7 +94,7 @@ def test_when_all_photos_were_trained_on_the_score_is_said_to_flatter(
 ) -> None:
     speaker = Silent()
     result = evaluate(model, colours, speaker=speaker)
-    assert (result.scores.n, result.skipped) == (30, 0)
+    assert (result.scores.n, result.skipped, result.trained_on) == (30, 0, 30)
     assert "All 30 photos were trained on, so this score flatters" in result.problems[0].what
     assert "flatters" in speaker.warnings[0]
 
@@ -167,3 +167,40 @@ def test_scores_of_known_predictions() -> None:
     assert found.precision[:2].tolist() == [0.5, 1]
     assert np.isnan(found.precision[2])
     assert found.log_loss == pytest.approx(-np.log([0.9, 0.4, 0.8, 0.7]).mean(), rel=1e-6)
+
+
+@pytest.mark.usefixtures("cache")
+def test_photos_scored_again_come_from_the_cache(
+    model: Classifier, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "space" in model.card["network"]
+    before = evaluate(model, fresh)
+
+    def fail(*_: object) -> None:
+        pytest.fail("the network ran again")
+
+    monkeypatch.setattr(model.engine, "run", fail)
+    assert evaluate(model, fresh).photos == before.photos
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("change", [{"decoder": -1}, {"weights": "another"}, None, {"unknown": 1}], ids=str)
+def test_features_of_another_space_are_not_taken(
+    change: dict[str, object] | None, trained_once: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Classifier.load(trained_once)
+    evaluate(model, fresh)
+    network = model.card["network"]
+    network["space"] = None if change is None else network["space"] | change
+    runs: list[int] = []
+    run = model.engine.run
+    monkeypatch.setattr(model.engine, "run", lambda pixels: runs.append(len(pixels)) or run(pixels))
+    evaluate(model, fresh)
+    assert sum(runs) == 12
+
+
+def test_python_callers_are_told_that_a_score_flatters(
+    model: Classifier, colours: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(model, colours)
+    assert "handful: All 30 photos were trained on" in capfd.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -177,12 +178,83 @@ def test_what_a_dead_process_left_is_swept_and_what_a_living_one_makes_is_not(
 ) -> None:
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    fill(tmp_path / f".{name}.{child.pid}-0123abcd.tmp", OLD)
-    living = fill(tmp_path / f".{name}.{os.getpid()}-0123abcd.tmp", OLD)
-    others = fill(tmp_path / f".{name}.more.{child.pid}-0123abcd.tmp", OLD)
+    host = files.temporary_name(Path("x")).name.split(".")[2]
+    fill(tmp_path / f".{name}.{host}.{child.pid}-0123abcd.tmp", OLD)
+    living = fill(tmp_path / f".{name}.{host}.{os.getpid()}-0123abcd.tmp", OLD)
+    others = fill(tmp_path / f".{name}.more.{host}.{child.pid}-0123abcd.tmp", OLD)
+    elsewhere = fill(tmp_path / f".{name}.another.{child.pid}-0123abcd.tmp", OLD)
     with folder_in_the_making(tmp_path / name, overwrite=False) as folder:
         fill(folder, NEW)
-    assert names(tmp_path) == sorted([living.name, others.name, name])
+    assert names(tmp_path) == sorted([living.name, others.name, elsewhere.name, name])
+
+
+def test_a_temporary_name_tells_machine_and_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_host", files._host.__wrapped__)
+    names = []
+    for host in ("Train-Job/\u00e9-0.example.org", "train-job-e-1.example.org"):
+        monkeypatch.setattr("socket.gethostname", lambda host=host: host)
+        names.append(files.temporary_name(Path("x")).name)
+        assert files.is_temporary(Path(names[-1]))
+        assert re.fullmatch(rf"\.x\.trainjob\w{{6,7}}\.{os.getpid()}-[0-9a-f]{{8}}\.tmp", names[-1])
+    assert names[0].split(".")[2] != names[1].split(".")[2]
+
+
+def test_an_expected_file_that_went_missing_leaves_the_old_folder(tmp_path: Path) -> None:
+    fill(tmp_path / "result", OLD)
+    with (
+        pytest.raises(ArtefactError, match=r"b\.txt went missing"),
+        folder_in_the_making(tmp_path / "result", overwrite=True, expected=["a.txt", "b.txt"]) as folder,
+    ):
+        fill(folder, NEW)
+    assert content(tmp_path / "result") == OLD
+    assert names(tmp_path) == ["result"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_folder_that_cannot_be_synced_is_no_failure(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.fsync", failing(code))
+    files.sync_folder(tmp_path)
+
+
+def test_a_failure_after_the_new_content_stands_does_not_claim_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "file"
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync_folder", failing(errno.EIO))
+        with pytest.raises(HandfulError, match="The new content is in place") as caught:
+            write_atomically(target, b"new")
+    assert "intact" not in str(caught.value)
+    assert target.read_bytes() == b"new"
+
+
+def test_a_file_is_synced_through_a_handle_that_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    modes: list[int] = []
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr("os.fsync", lambda handle: modes.append(fcntl.fcntl(handle, fcntl.F_GETFL)))
+    files.sync_file(tmp_path / "file")
+    assert [mode & os.O_ACCMODE for mode in modes] == [os.O_RDWR]
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_a_place_that_cannot_be_written_to_is_found_without_leaving_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.refuse_unwritable(tmp_path / "new" / "deep" / "result")
+    assert names(tmp_path) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HandfulError, match="Not a directory"):
+        files.refuse_unwritable(tmp_path / "file" / "result")
+    with pytest.raises(HandfulError, match="shorter name"):
+        files.refuse_unwritable(tmp_path / ("n" * 300))
+    monkeypatch.setattr(Path, "mkdir", failing(errno.EROFS))
+    with pytest.raises(HandfulError, match="choose another folder"):
+        files.refuse_unwritable(tmp_path / "result")
 
 
 def test_a_folder_that_stepped_aside_comes_back(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from handful.errors import Problem
-from handful.progress import Console, Silent, Speaker
+from handful.progress import Console, Silent, Speaker, Warnings
 
 
 def talk(speaker: Speaker) -> None:
@@ -96,17 +96,55 @@ def test_more_findings_than_fit_are_counted(capfd: pytest.CaptureFixture[str]) -
     assert "60 more" in printed
 
 
-@pytest.mark.parametrize("speaker", [Console(), Console(quiet=True), Console(machine=True), Silent()])
+@pytest.mark.parametrize(
+    "speaker", [Console(), Console(quiet=True), Console(machine=True), Silent(), Warnings()]
+)
 def test_no_findings_show_nothing(speaker: Speaker, capfd: pytest.CaptureFixture[str]) -> None:
     speaker.show([])
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("speaker", [Console(quiet=True), Console(machine=True)], ids=["quiet", "machine"])
-def test_a_quiet_console_counts_findings_on_standard_error(
-    speaker: Console, capfd: pytest.CaptureFixture[str]
+def test_a_console_for_machines_counts_findings_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    Console(machine=True).show(problems(3))
+    assert capfd.readouterr() == ("", "note: 3 findings about the photos; the JSON lists them\n")
+
+
+def test_a_quiet_console_prints_findings_as_plain_lines_on_standard_error(
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    speaker.show(problems(3))
+    found = [Problem("error", "", "one class", "Add one"), *problems(50), Problem("note", "x", "grey", "No")]
+    Console(quiet=True).show(found)
     printed = capfd.readouterr()
     assert printed.out == ""
-    assert "3 findings" in printed.err
+    assert len(printed.err.splitlines()) == 51
+    assert printed.err.startswith("error: one class. Add one\nwarning: 0.png: empty. Copy it again\n")
+
+
+def test_python_callers_get_warnings_and_the_number_of_findings(capfd: pytest.CaptureFixture[str]) -> None:
+    speaker = Warnings()
+    talk(speaker)
+    speaker.show([*problems(3), Problem("note", "x", "grey", "No")])
+    speaker.show([Problem("note", "x", "grey", "No")])
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "handful: a warning",
+        "handful: 3 findings about the photos, which the result lists; the first: 0.png: empty",
+    ]
+    assert speaker.warnings == ["a warning"]
+
+
+def test_what_takes_a_while_shows_on_a_terminal_only(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Console().busy("assembling"):
+        pass
+    assert capfd.readouterr() == ("", "")
+    monkeypatch.setenv("TTY_INTERACTIVE", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with (console := Console()).busy("assembling"):
+        console.say("a line")
+    printed = capfd.readouterr()
+    assert printed.out == "a line\n"  # never moved to standard error with the display
+    assert "assembling" in printed.err

@@ -19,6 +19,7 @@ import io
 import json
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,6 @@ from handful.files import (
     folder_in_the_making,
     link_or_copy,
     recover_folder,
-    sha256_of_bytes,
     sha256_of_file,
 )
 from handful.plain import finite
@@ -100,6 +100,7 @@ def write_artefact(
     bias: np.ndarray,
     table: OutOfFold,
     *,
+    network_sha256: str | None = None,
     overwrite: bool,
 ) -> None:
     """Write a trained folder beside `target` and rename it into place.
@@ -111,15 +112,19 @@ def write_artefact(
         weights: float32 (d, k).
         bias: float32 (k,).
         table: the out-of-fold table.
+        network_sha256: of the network that the features were computed with; None does not compare.
         overwrite: replace an existing result.
 
     Raises:
-        ArtefactError: `target` exists and `overwrite` is False, or is no trained folder at all.
-        HandfulError: the disk refused; what was there is intact.
+        ArtefactError: `target` exists and `overwrite` is False, or is no trained folder at all; or the
+            network's file changed since.
+        WriteError: the disk refused; it says whether what was there is intact.
     """
     refuse_what_is_not_ours(target)
-    with folder_in_the_making(target, overwrite=overwrite) as folder:
-        link_or_copy(network, folder / card["network"]["file"])
+    file = card["network"]["file"]
+    with folder_in_the_making(target, overwrite=overwrite, expected=_names(file)) as folder:
+        link_or_copy(network, folder / file)
+        _refuse_another_network(network, folder / file, network_sha256)
         (folder / _CARD).write_text(_json({"format": FORMAT, **card}), encoding="utf-8")
         (folder / _WEIGHTS).write_bytes(_npy(weights))
         (folder / _BIAS).write_bytes(_npy(bias))
@@ -129,16 +134,35 @@ def write_artefact(
 
 
 def copy_artefact(artefact: Artefact, target: Path, *, overwrite: bool) -> None:
-    """Write the same trained folder somewhere else, whole or not at all; raises as `write_artefact`."""
+    """Write the same trained folder somewhere else, whole or not at all; raises as `write_artefact`.
+
+    Only the network, which nobody edits, is hard-linked; a change to another file stays in its folder.
+    """
     refuse_what_is_not_ours(target)
-    with folder_in_the_making(target, overwrite=overwrite) as folder:
-        for name in (*_CHECKED, artefact.network.name, _CHECKSUMS):
-            link_or_copy(artefact.folder / name, folder / name)
+    network = artefact.network.name
+    with folder_in_the_making(target, overwrite=overwrite, expected=_names(network)) as folder:
+        for name in _names(network):
+            (link_or_copy if name == network else shutil.copyfile)(artefact.folder / name, folder / name)
+        read_artefact(folder)  # raises when the original changed, or a byte was lost on the way
+
+
+def _names(network: str) -> tuple[str, ...]:
+    """Every file of a trained folder."""
+    return (*_CHECKED, network, _CHECKSUMS)
+
+
+def _refuse_another_network(network: Path, copy: Path, expected: str | None) -> None:
+    found = sha256_of_file(copy)
+    if expected is not None and found != expected:
+        raise ArtefactError(
+            f"{network} changed while it was used: its sha256 was {expected[:12]} and is {found[:12]} now, "
+            "so the new layer does not belong to it. Run the same command again."
+        )
 
 
 def refuse_what_is_not_ours(target: Path) -> None:
     """Raise when something that is no trained folder stands at `target`: it is never replaced."""
-    if os.path.exists(target) and not (target / _CARD).is_file():
+    if os.path.exists(target) and not os.path.isfile(target / _CARD):
         raise ArtefactError(
             f"{target} exists and is not a trained folder of Handful; it is left as it is. "
             "Choose another name with -o."
@@ -178,8 +202,22 @@ def read_artefact(folder: Path) -> Artefact:
     """Open a trained folder and check every file in it.
 
     Raises:
-        ArtefactError: missing, not a trained folder, of another format, damaged, or inconsistent.
+        ArtefactError: missing, not a trained folder, of another format, damaged, inconsistent, or not to
+            be read.
     """
+    try:
+        return _read(folder)
+    except OSError as error:
+        raise _unreadable(Path(error.filename or folder), error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ArtefactError:
+    return ArtefactError(
+        f"{path} cannot be read: {error.strerror or error}. Check its permissions and the disk it is on."
+    )
+
+
+def _read(folder: Path) -> Artefact:
     card = _read_card(folder)
     sums = _read_json(folder / _CHECKSUMS)
     _check_sums(folder, sums, card)
@@ -208,8 +246,19 @@ def read_out_of_fold_hashes(artefact: Artefact) -> frozenset[str]:
 
 
 def _table_column(artefact: Artefact, column: str) -> list[str]:
-    with (artefact.folder / _TABLE).open(encoding="utf-8", newline="") as stream:
-        return [row[column] for row in csv.DictReader(stream)]
+    """One column of the table; what was edited by hand, checksum included, is an ArtefactError."""
+    path = artefact.folder / _TABLE
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            found = [row.get(column) for row in csv.DictReader(stream)]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (csv.Error, ValueError) as error:
+        raise ArtefactError(f"{path} is no table ({error}). Copy the folder again.") from error
+    values = [value for value in found if isinstance(value, str)]
+    if len(values) < len(found):
+        raise ArtefactError(f"{path} has rows without {column!r}. Copy the folder again, or train again.")
+    return values
 
 
 def _read_card(folder: Path) -> dict[str, Any]:
@@ -218,7 +267,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
             recover_folder(folder)
     if not os.path.exists(folder):
         raise ArtefactError(f"{folder} does not exist. Train one: handful train photos/ -o {folder}")
-    if not (folder / _CARD).is_file():
+    if not (folder / _CARD).is_file():  # raises where permission lacks
         raise ArtefactError(
             f"{folder} is not a trained folder of Handful (it has no {_CARD}). "
             "Give the folder that `handful train -o` wrote."
@@ -251,14 +300,36 @@ def _check_card(folder: Path, card: dict[str, Any]) -> None:
         and [network.get("pooled_output"), network.get("map_output")] in ([0, 1], [1, 0])
         and isinstance(data, dict)
         and isinstance(data.get("root"), str | None)
+        and isinstance(data.get("photos"), int)
+        and isinstance(data.get("skipped", 0), int)
+        and isinstance(card.get("warnings", []), list)
         and isinstance(backbone, dict)
         and isinstance(backbone.get("name"), str)
         and _is_size(backbone.get("size"))
-        and isinstance(card.get("scores"), dict)
+        and isinstance(backbone.get("weights_sha256", ""), str)
+        and _are_scores(card.get("scores"))
         and isinstance(card.get("settings"), dict)
     )
     if not sound:
         raise ArtefactError(f"{folder}: {_CARD} lacks what a model needs, or holds it twice. Train again.")
+
+
+def _are_scores(value: Any) -> bool:
+    """Whether each set that was scored has its number of photos and two shares with their intervals."""
+    return isinstance(value, dict) and all(
+        isinstance(scores, dict)
+        and isinstance(scores.get("n"), int)
+        and all(_is_interval(scores.get(name)) for name in ("accuracy", "balanced_accuracy"))
+        for scores in value.values()
+    )
+
+
+def _is_interval(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"value", "low", "high"}
+        and all(isinstance(number, int | float | None) for number in value.values())
+    )
 
 
 def _is_size(value: Any) -> bool:
@@ -313,8 +384,3 @@ def _read_array(path: Path, dimensions: int) -> np.ndarray:
     if dtype != np.float32 or len(shape) != dimensions or 4 * math.prod(shape) != len(data) - stream.tell():
         raise ArtefactError(f"{path}: found {dtype} {shape} in {len(data)} bytes. Copy the folder again.")
     return np.load(io.BytesIO(data), allow_pickle=False)
-
-
-def fingerprint_of(artefact: Artefact) -> str:
-    """sha256 over the checksums: one short name for exactly this model."""
-    return sha256_of_bytes((artefact.folder / _CHECKSUMS).read_bytes())

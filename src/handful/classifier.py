@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +15,14 @@ import numpy as np
 from handful.artefact import Artefact, copy_artefact, read_artefact
 from handful.config import default_workers
 from handful.data import images
+from handful.data.layout import NOT_OPENED
 from handful.data.listing import photos_under
+from handful.data.names import counted, printable
 from handful.engines.base import Engine
 from handful.engines.registry import open_network
 from handful.errors import DataError, ImageError, Problem
 from handful.features.extract import Photo, stream
-from handful.metrics.scores import softmax
+from handful.heads.apply import apply_head
 from handful.notebook import classifier_html
 from handful.plain import percent
 
@@ -101,12 +103,14 @@ class Classifier:
         """Classify photos.
 
         Args:
-            photos: a path, an array uint8 (h, w, 3), (h, w) or (h, w, 4), or a PIL image gives one
-                `Prediction`; a folder, a list of any of these, an array (n, h, w, 3), or a data frame
-                with a column "path" gives a list.
+            photos: a path, the bytes of an image file, an array uint8 (h, w, 3), (h, w) or (h, w, 4), or a
+                PIL image gives one `Prediction`; a folder, any iterable of these (a list, a generator, a
+                column of a data frame), an array (n, h, w, 3), or a data frame with a column "path" gives
+                a list.
 
         Raises:
-            DataError: photos that cannot be read, all of them named.
+            DataError: photos that cannot be read, all of them named; a folder without photos; or
+                something that is no photo at all.
         """
         items = _as_list(photos)
         probabilities = self._probabilities(items)
@@ -119,7 +123,7 @@ class Classifier:
 
     def stream(
         self, photos: Iterable[Photo], *, workers: int | None = None
-    ) -> Iterator[tuple[Photo, Prediction | ImageError]]:
+    ) -> Generator[tuple[Photo, Prediction | ImageError]]:
         """Yield each photo with its prediction or the reason why it was refused, in order, memory flat."""
         outcomes = stream(photos, self.engine, None, workers=workers or default_workers())
         for outcome in outcomes:
@@ -139,8 +143,7 @@ class Classifier:
 
     def probabilities_of(self, features: np.ndarray) -> np.ndarray:
         """Apply the new layer: pooled features float32 (n, d) to probabilities float32 (n, k)."""
-        weights = self._artefact.weights.astype(np.float64)
-        return softmax(features.astype(np.float64) @ weights + self._artefact.bias)
+        return apply_head(features, self._artefact.weights, self._artefact.bias)
 
     def _probabilities(self, items: list[Any]) -> np.ndarray:
         step = self.engine.batch
@@ -171,14 +174,15 @@ class Classifier:
         return Prediction(file, self.classes[best], float(row[best]), every)
 
     def __repr__(self) -> str:
-        scores = self.card.get("scores", {}).get("cross_validation", {})
-        accuracy = scores.get("accuracy", {}).get("value")
-        measured = (
-            ""
-            if accuracy is None
-            else f", cross-validated accuracy {100 * accuracy:.1f} % on {scores['n']} photos"
-        )
-        return f"<Classifier of {len(self.classes)} classes on {self.card['backbone']['name']}{measured}>"
+        told = [f"{len(self.classes)} classes on {self.card['backbone']['name']}"]
+        scores = self.card["scores"].get("cross_validation", {})
+        if (accuracy := scores.get("accuracy", {}).get("value")) is not None:
+            told.append(f"cross-validated accuracy {percent(accuracy)} on {scores['n']} photos")
+        if skipped := self.card["data"].get("skipped", 0):
+            told.append(f"{counted(skipped, 'photo')} left out")
+        if warnings := self.card.get("warnings", []):
+            told.append(f"{counted(len(warnings), 'warning')} in its card")
+        return f"<Classifier of {', '.join(told)}>"
 
     def _repr_html_(self) -> str:
         return classifier_html(self.card)
@@ -187,9 +191,16 @@ class Classifier:
 def _is_single(photos: Any) -> bool:
     if isinstance(photos, str | Path):
         return not Path(photos).is_dir()
+    if isinstance(photos, bytes | bytearray):
+        return True
     if isinstance(photos, np.ndarray):
-        return photos.ndim < 4
-    return not isinstance(photos, list | tuple) and not _is_frame(photos)
+        return not _holds_photos(photos)
+    return not isinstance(photos, Iterable)
+
+
+def _holds_photos(array: np.ndarray) -> bool:
+    """Whether an array is many photos, or a list of paths, rather than one photo."""
+    return array.ndim > 3 or (array.ndim == 1 and array.dtype.kind in "OUT")
 
 
 def _is_frame(photos: Any) -> bool:
@@ -199,19 +210,41 @@ def _is_frame(photos: Any) -> bool:
 
 def _as_list(photos: Any) -> list[Any]:
     if isinstance(photos, str | Path):
-        path = Path(photos)
-        return list(photos_under([path])[0]) if path.is_dir() else [path]
+        return _photos_of(Path(photos)) if Path(photos).is_dir() else [photos]
     if _is_frame(photos):
         if "path" not in list(photos.columns):
-            raise DataError(f"The data frame has columns {list(photos.columns)}. A column 'path' is needed.")
+            raise DataError(
+                f"The data frame has columns {list(photos.columns)}. A column 'path' is needed: rename yours."
+            )
         return [str(path) for path in photos["path"]]
-    if _is_single(photos):
-        return [photos]
-    return list(photos)
+    if isinstance(photos, Mapping):
+        raise DataError(
+            f"Photos were given as {type(photos).__name__}. Expected a path, the bytes of an image file, an "
+            "array, a PIL image, or an iterable of these. Pass list(photos.values())."
+        )
+    return [photos] if _is_single(photos) else list(photos)
+
+
+def _photos_of(folder: Path) -> list[Any]:
+    """The photos below a folder.
+
+    Raises:
+        DataError: there are none, or a part of the folder cannot be opened.
+    """
+    paths, problems = photos_under([folder])
+    barred = [problem for problem in problems if problem.what.startswith(NOT_OPENED)]
+    if not paths or barred:
+        lines = "".join(f"\n  {p.file}: {p.what}. {p.fix}" for p in problems if p.severity == "warning")
+        raise DataError(f"The photos in {printable(str(folder))} cannot be classified:{lines}", problems)
+    return paths
 
 
 def _name(item: Any) -> str:
-    return str(item) if isinstance(item, str | Path) else "array" if isinstance(item, np.ndarray) else "image"
+    if isinstance(item, str | Path):
+        return str(item)
+    if isinstance(item, bytes | bytearray):
+        return "bytes"
+    return "array" if isinstance(item, np.ndarray) else "image"
 
 
 def _problem(item: Any, number: int, error: ImageError) -> Problem:
@@ -235,6 +268,11 @@ def _pixels_or_refusal(item: Any, size: tuple[int, int]) -> np.ndarray | ImageEr
 def _pixels(item: Any, size: tuple[int, int]) -> np.ndarray:
     if isinstance(item, str | Path):
         return images.load(Path(item), size).pixels
+    if isinstance(item, bytes | bytearray):
+        return images.decode(bytes(item), "bytes", size).pixels
     if isinstance(item, np.ndarray):
         return images.from_array(item, size=size).pixels
+    if not hasattr(item, "getexif"):
+        fix = "Pass a path, the bytes of an image file, an array uint8 (h, w, 3), or a PIL image."
+        raise ImageError("image", f"is no photo but of type {type(item).__name__}", fix)
     return images.from_pil(item, size=size).pixels

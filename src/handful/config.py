@@ -19,11 +19,11 @@ CLASS_WEIGHTS = ("none", "balanced")
 ENGINES = ("auto", "litert", "keras")
 PREPROCESSINGS = ("inside", "tf", "caffe", "torch", "unit")
 
-# Strong to weak, in units of the mean cross-entropy on features of root mean square one. On hand_digits
-# (5 to 200 a class) and ants_bees the best lies between 1 and 0.001; three more on either side cost little.
+# Strong to weak, in units of the mean cross-entropy on features of root mean square one. On hand_digits,
+# ants_bees and drawn parts the choice falls between 1 and 0.0003; weaker ones are only tried while they help.
 PENALTIES = tuple(float(penalty) for penalty in np.logspace(1.5, -4.0, 12).round(6))
 
-# Where too few photos are there to choose: within one point of the best on both sets at 2 to 5 a class.
+# Where too few photos are there to choose (two of a class): in the middle of what is chosen elsewhere.
 DEFAULT_PENALTY = 0.1
 
 
@@ -37,11 +37,15 @@ class TrainConfig:
         architecture: catalogue name that a weights-only file belongs to.
         preprocessing: "inside", "tf", "caffe", "torch" or "unit", for a file that does not hold it.
         size: side of the square of pixels the network sees; None is what it was trained with. Smaller is
-            faster; 224 to 160 costs about 2 points on hand_digits.
+            faster and sees less detail.
         folds: for cross-validation; None lets `default_folds` decide.
-        class_weight: "balanced" counts each class alike, "none" each photo (see `row_weights`).
+        class_weight: "balanced" counts each class alike, "none" each photo. A penalised fit leans towards
+            large classes: on unbalanced draws of hand_digits and ants_bees (5:1 to 20:1) balancing raised
+            balanced accuracy by 3 to 13 points and cost no accuracy even on test photos that are as
+            unbalanced as the training (benchmarks/class_weight.py).
         effort: "quick", "standard" or "thorough"; all three mean the frozen head until fine-tuning exists.
-        engine: "litert", "keras", or "auto": LiteRT on a CPU, Keras on a GPU or where LiteRT has no wheel.
+        engine: "litert", "keras", or "auto": LiteRT on a CPU and wherever the network is converted already;
+            Keras on a GPU that TensorFlow can use, and where LiteRT is missing.
         allow_bad: go on although more than a fifth of the photos cannot be read.
         seed: decides the folds; the same seed gives the same result.
         workers: threads that decode and run the network; None is one per core.
@@ -94,7 +98,7 @@ def _findings(config: TrainConfig) -> list[Problem | None]:
         _one_of("engine", config.engine, ENGINES),
         _one_of("preprocessing", config.preprocessing, (None, *PREPROCESSINGS)),
         _at_least("folds", config.folds, 2),
-        _at_least("size", config.size, 32),
+        _within("size", config.size, 32, 1024),
         _at_least("workers", config.workers, 1),
         _at_least("seed", config.seed, 0, optional=False),
     ]
@@ -113,6 +117,14 @@ def _one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> Pr
     return Problem("error", name, f"received {value!r}", f"Choose one of: {choices}")
 
 
+def _within(name: str, value: object, least: int, most: int) -> Problem | None:
+    """As `_at_least`, and no more than `most`: pixels beyond what any backbone was made for cost memory."""
+    found = _at_least(name, value, least)
+    if found is None and isinstance(value, int) and value > most:
+        return Problem("error", name, f"received {value}", f"Give a whole number from {least} to {most}")
+    return found
+
+
 def _at_least(name: str, value: object, least: int, *, optional: bool = True) -> Problem | None:
     if value is None and optional:
         return None
@@ -124,27 +136,13 @@ def _at_least(name: str, value: object, least: int, *, optional: bool = True) ->
 def default_folds(labels: np.ndarray, groups: np.ndarray) -> int:
     """How many folds for labels int (n,) in groups int (n,) that stay together.
 
-    Ten up to 400 photos: each fold then trains on 90 % of them, and the estimate is less pessimistic (by
-    about a point at 20 a class); beyond that five, since pairs of folds cost K (K - 1) / 2 fits. Never
+    Ten up to 400 photos: each fold then trains on 90 % of them, and the estimate is less pessimistic;
+    beyond that five, since pairs of folds cost K (K - 1) / 2 fits. Never
     more folds than the class with most groups can fill.
     """
     apart = np.unique(np.stack([labels, groups]), axis=1)[0]
     wanted = 10 if len(labels) <= 400 else 5
     return int(max(2, min(wanted, np.bincount(apart).max())))
-
-
-def row_weights(labels: np.ndarray, class_weight: str) -> np.ndarray | None:
-    """Weight of each row, float (n,) with mean 1; None counts all alike.
-
-    "balanced", the default, weighs a row by the inverse of its class's size, as scikit-learn does. A
-    penalised fit leans towards large classes; on unbalanced draws of hand_digits and ants_bees (5:1 to
-    20:1) balancing raised balanced accuracy by 1.4 to 14 points and lowered log loss, and accuracy on test
-    photos as unbalanced as the training moved by -0.2 to +0.8 points (benchmarks/class_weight.py).
-    """
-    if class_weight == "none":
-        return None
-    counts = np.bincount(labels)
-    return len(labels) / (np.count_nonzero(counts) * counts[labels])
 
 
 def default_workers() -> int:
@@ -155,10 +153,23 @@ def default_workers() -> int:
 
 
 def cache_folder() -> Path:
-    """Where features and converted networks are kept: HANDFUL_CACHE, or the user's cache folder."""
+    """Where features and converted networks are kept: HANDFUL_CACHE, or the user's cache folder.
+
+    Raises:
+        ConfigError: HANDFUL_CACHE is not set, and this user has no home folder.
+    """
     chosen = os.environ.get("HANDFUL_CACHE")
     if chosen:
         return Path(chosen)
     from platformdirs import user_cache_path
 
-    return user_cache_path("handful", appauthor=False)
+    try:
+        folder = user_cache_path("handful", appauthor=False)
+    except RuntimeError:  # pathlib finds no home
+        folder = Path("~")
+    if folder.parts[0].startswith("~"):  # os.path leaves it as it is
+        raise ConfigError(
+            "There is no place for the cache: this user has no home folder here. "
+            "Set HANDFUL_CACHE to a folder that can be written to."
+        )
+    return folder

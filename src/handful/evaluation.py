@@ -10,14 +10,18 @@ import numpy as np
 
 from handful.artefact import read_out_of_fold_hashes
 from handful.classifier import Classifier
-from handful.config import default_workers
-from handful.data.checks import raise_if_errors
+from handful.config import cache_folder, default_workers
+from handful.data import images
+from handful.data.checks import stop_if_errors
 from handful.data.manifest import Manifest, Row, Source
+from handful.data.splitting import bundles
 from handful.errors import DataError, Problem
+from handful.features.cache import FeatureCache, Space
 from handful.features.labelled import Labelled, pass_labelled
+from handful.features.store import FEATURES
 from handful.metrics import intervals, scores
 from handful.notebook import interval_text, table
-from handful.progress import Silent, Speaker
+from handful.progress import Speaker, Warnings
 
 _MOST_NAMED = 10  # refused photos named in one message
 
@@ -28,7 +32,8 @@ class Scores:
 
     Attributes:
         n: photos scored.
-        accuracy: share recognised, with its Wilson interval.
+        independent: how many of them are independent: copies of one photo and photos of one group are one.
+        accuracy: share recognised, with its Wilson interval by that number.
         balanced_accuracy: mean recall of the classes, with its interval.
         log_loss: mean -log(probability of the label), nats.
         recall: float (k,), nan for a class without photos.
@@ -37,6 +42,7 @@ class Scores:
     """
 
     n: int
+    independent: int
     accuracy: intervals.Interval
     balanced_accuracy: intervals.Interval
     log_loss: float
@@ -48,6 +54,7 @@ class Scores:
         """Plain values, for JSON and the card."""
         return {
             "n": self.n,
+            "n_independent": self.independent,
             "accuracy": self.accuracy.as_dict(),
             "balanced_accuracy": self.balanced_accuracy.as_dict(),
             "log_loss": self.log_loss,
@@ -57,13 +64,24 @@ class Scores:
         }
 
 
-def score(probabilities: np.ndarray, labels: np.ndarray) -> Scores:
-    """Score probabilities float32 (n, k) against labels int (n,), n at least 1."""
+def score(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Scores:
+    """Score probabilities float32 (n, k) against labels int (n,), n at least 1.
+
+    Args:
+        probabilities: float32 (n, k).
+        labels: int (n,).
+        groups: int (n,), photos that are not independent of each other share a number, as `splitting.bind`
+            gives; None: all are independent. The intervals count each group of a class once.
+    """
+    units = np.arange(len(labels)) if groups is None else groups
+    apart = np.unique(np.stack([labels, units]), axis=1)
+    independent = np.bincount(apart[0], minlength=probabilities.shape[1])
     confusion = scores.confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
     return Scores(
         n=len(labels),
-        accuracy=intervals.accuracy_interval(confusion),
-        balanced_accuracy=intervals.balanced_accuracy_interval(confusion),
+        independent=len(np.unique(units)),
+        accuracy=intervals.accuracy_interval(confusion, len(np.unique(units))),
+        balanced_accuracy=intervals.balanced_accuracy_interval(confusion, independent),
         log_loss=scores.log_loss(probabilities, labels),
         recall=scores.recalls(confusion),
         precision=scores.precisions(confusion),
@@ -90,7 +108,8 @@ class Evaluation:
         scores: see `Scores`.
         photos: a row per scored photo.
         problems: refused photos and other findings.
-        skipped: how many photos were refused or left out.
+        skipped: how many photos were refused or left out for what is wrong with them.
+        trained_on: how many photos the model was trained on; left out too, unless there are no others.
     """
 
     classes: tuple[str, ...]
@@ -98,6 +117,7 @@ class Evaluation:
     photos: tuple[PhotoRow, ...]
     problems: tuple[Problem, ...]
     skipped: int
+    trained_on: int
 
     @property
     def accuracy(self) -> intervals.Interval:
@@ -130,7 +150,7 @@ def evaluate(
         classifier: a model, or the folder it lies in.
         photos: a folder per class, a table, a data frame or pairs, as for `train`. Where a folder holds
             test/ or validation photos beside train/, those are scored: test first.
-        speaker: told about progress; silent by default.
+        speaker: told what happens; by default only warnings show, on standard error.
         workers: threads; None is one per core.
 
     Raises:
@@ -138,30 +158,46 @@ def evaluate(
         ArtefactError: the model cannot be opened.
     """
     model = classifier if isinstance(classifier, Classifier) else Classifier.load(classifier)
-    listener = speaker or Silent()
+    listener = speaker or Warnings()
     manifest = Manifest.read(photos, classes=model.classes)
-    raise_if_errors(manifest.problems, manifest.root)
+    stop_if_errors(manifest.problems, listener, manifest.root)
     count = workers or default_workers()
     labelled = pass_labelled(
-        manifest.to_score(), model.engine, None, listener, workers=count, allow_bad=True, for_training=False
-    )
-    rows, values, seen = _fresh(labelled, read_out_of_fold_hashes(model.artefact))
+        manifest.to_score(), model.engine, _cache(model), listener,
+        workers=count, allow_bad=True, for_training=False,
+    )  # fmt: skip
+    rows, values, known = _fresh(labelled, read_out_of_fold_hashes(model.artefact))
     if not rows:
         raise _nothing_to_score(labelled)
+    listener.show(labelled.problems)
+    seen = _trained_on(known, labelled, all_kept=len(rows) == len(labelled.manifest.rows))
     for problem in seen:
         listener.warn(f"{problem.what}. {problem.fix}")
     labels = np.array([model.classes.index(row.label) for row in rows])
     probabilities = model.probabilities_of(values)
     return Evaluation(
         classes=model.classes,
-        scores=score(probabilities, labels),
+        scores=score(probabilities, labels, bundles(rows)),
         photos=tuple(
             PhotoRow(row.shown, row.label, model.classes[int(p.argmax())], float(p.max()))
             for row, p in zip(rows, probabilities, strict=True)
         ),
         problems=(*seen, *labelled.problems),
-        skipped=labelled.skipped + len(labelled.manifest.rows) - len(rows),
+        skipped=labelled.skipped,
+        trained_on=known,
     )
+
+
+def _cache(model: Classifier) -> FeatureCache | None:
+    """The features of the model's network, if this Handful would compute the very same."""
+    space = model.card["network"].get("space")
+    try:
+        known = Space(**{**space, "size": tuple(space["size"])})
+    except (TypeError, KeyError):  # a card from before features were named in it
+        return None
+    if known.decoder != images.DECODER_VERSION:
+        return None
+    return FeatureCache(cache_folder() / FEATURES, known)
 
 
 def _nothing_to_score(labelled: Labelled) -> DataError:
@@ -171,16 +207,23 @@ def _nothing_to_score(labelled: Labelled) -> DataError:
     return DataError(f"No photo is left to score; every one was refused:{lines}", labelled.problems)
 
 
-def _fresh(labelled: Labelled, trained: frozenset[str]) -> tuple[list[Row], np.ndarray, list[Problem]]:
-    """Leave out photos the model was trained on, unless there are no others; say so either way."""
+def _fresh(labelled: Labelled, trained: frozenset[str]) -> tuple[list[Row], np.ndarray, int]:
+    """Leave out photos the model was trained on, unless there are no others; and how many there are."""
     rows, values = list(labelled.manifest.rows), labelled.values[:, 0]
     new = [row.sha256 not in trained for row in rows]
     known = len(rows) - sum(new)
-    if not known:
-        return rows, values, []
     if not any(new):
+        return rows, values, known
+    return [row for row, fresh in zip(rows, new, strict=True) if fresh], values[new], known
+
+
+def _trained_on(known: int, labelled: Labelled, *, all_kept: bool) -> list[Problem]:
+    if not known:
+        return []
+    if all_kept:
         what = f"All {known} photos were trained on, so this score flatters"
-        return rows, values, [Problem("warning", "", what, "Score photos that the model has not seen")]
-    what = f"{known} of {len(rows)} photos were trained on and are left out of the score"
-    kept = [row for row, fresh in zip(rows, new, strict=True) if fresh]
-    return kept, values[new], [Problem("warning", "", what, "Score photos that the model has not seen")]
+    else:
+        what = (
+            f"{known} of {len(labelled.manifest.rows)} photos were trained on and are left out of the score"
+        )
+    return [Problem("warning", "", what, "Score photos that the model has not seen")]

@@ -30,6 +30,9 @@ def classifier_html(card: dict[str, Any]) -> str:
         ("backbone", f"{card['backbone']['name']}, frozen"),
         ("photos", str(card["data"]["photos"])),
     ]
+    if skipped := card["data"].get("skipped", 0):
+        rows.append(("photos left out", f"{skipped}, listed in card['data']['problems']"))
+    rows += [("note", str(warning)) for warning in card.get("warnings", [])]
     for name, scores in card.get("scores", {}).items():
         what = name.replace("_", "-")
         rows.append((f"accuracy, {what}, n = {scores['n']}", interval_text(scores["accuracy"])))

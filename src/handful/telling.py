@@ -47,15 +47,15 @@ def replaced_and_trained(speaker: Speaker, labelled: Labelled, head: FittedHead,
     taken = f", {cached:,} of them in an earlier run" if cached > 0 else ""
     speaker.say(f"5 train    {photos} passed the frozen network once{taken} ({labelled.seconds:.1f} s);")
     speaker.say(f"           {_how_it_ended(head)}")
-    trained = len(labelled.manifest.of("train").rows)
-    speaker.say(f"           {trained:,} photos are enough for {weights}: the penalty holds")
-    speaker.say("           them back, and each photo is scored by a layer fitted without it,")
-    speaker.say("           so that learning by heart would show")
+    trained = counted(len(labelled.manifest.of("train").rows), "photo")
+    speaker.say(f"           {weights} for {trained}: a penalty holds them back, and each photo is")
+    speaker.say("           scored by a layer fitted without it, so learning by heart would show")
 
 
 def _how_it_ended(head: FittedHead) -> str:
-    ended = "converged" if head.converged else "had NOT converged"
-    return f"the new layer {ended} after {head.steps} steps, penalty {head.penalty:.3g}, {_how_chosen(head)}"
+    ended = "" if head.converged else " and had NOT converged"
+    took = f"the final fit took {head.steps} steps{ended}"
+    return f"{took}, penalty {head.penalty:.3g}, {_how_chosen(head)}"
 
 
 def _balance(labelled: Labelled, class_weight: str) -> str:
@@ -89,7 +89,7 @@ def finished(speaker: Speaker, labelled: Labelled, scores: dict[str, Scores], he
             ):
                 speaker.say(line)
     speaker.say(
-        "intervals: 95 % Wilson; folds of a cross-validation share photos, so theirs are a little narrow"
+        "intervals: 95 % Wilson; cross-validated ones are somewhat narrow, and pessimistic with few photos"
     )
     for line in [confusion_line(own, classes), next_line(own, classes)]:
         if line:
@@ -97,11 +97,15 @@ def finished(speaker: Speaker, labelled: Labelled, scores: dict[str, Scores], he
 
 
 def score_lines(scores: Scores, where: str) -> list[str]:
-    """Accuracy and balanced accuracy, a line each."""
-    return [
+    """Accuracy and balanced accuracy, a line each, and what their intervals count."""
+    lines = [
         f"accuracy           {scores.accuracy}, {where}",
         f"balanced accuracy  {scores.balanced_accuracy}",
     ]
+    if scores.independent < scores.n:
+        units = counted(scores.independent, "independent group")
+        lines.append(f"                   copies and groups count once in the intervals: {units}")
+    return lines
 
 
 def class_lines(scores: Scores, classes: Sequence[str]) -> list[str]:

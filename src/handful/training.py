@@ -17,19 +17,20 @@ from handful.config import (
     cache_folder,
     default_folds,
     default_workers,
-    row_weights,
     with_settings,
 )
-from handful.data.checks import raise_if_errors
+from handful.data.checks import stop_if_errors
 from handful.data.manifest import Manifest, Source
-from handful.data.splitting import bind, stratified_folds
+from handful.data.splitting import bundles, stratified_folds
 from handful.evaluation import Scores, score
 from handful.features.labelled import Labelled, pass_labelled, refuse_what_cannot_train
-from handful.files import refuse_existing
+from handful.features.store import naming_the_cache
+from handful.files import refuse_existing, refuse_unwritable
 from handful.frozen import open_frozen
+from handful.heads.apply import apply_head
 from handful.heads.fitting import FittedHead, fit_head
 from handful.metrics.scores import softmax
-from handful.progress import Silent, Speaker
+from handful.progress import Speaker, Warnings
 
 
 def train(
@@ -52,7 +53,7 @@ def train(
         out: the folder to write; None keeps the model in a temporary folder until `Classifier.save`.
         config: all settings at once.
         overwrite: replace an existing result at `out`.
-        speaker: told what happens; silent by default.
+        speaker: told what happens; by default only warnings show, on standard error.
         **settings: single fields of `TrainConfig`, for example backbone="mobilenet_v2".
 
     Returns:
@@ -68,11 +69,12 @@ def train(
         'daisy'
     """
     chosen = with_settings(config, settings)
-    listener = speaker or Silent()
+    listener = speaker or Warnings()
     keep = tempfile.TemporaryDirectory(prefix="handful-") if out is None else None
     target = Path(keep.name) / "model.handful" if keep else Path(out or "")
     refuse_what_is_not_ours(target)
     refuse_existing(target, overwrite=overwrite)
+    refuse_unwritable(target)
     try:
         _write(photos, target, chosen, listener, overwrite=overwrite)
         return Classifier(read_artefact(target), keep)
@@ -87,12 +89,13 @@ def _write(photos: Source, target: Path, config: TrainConfig, speaker: Speaker, 
     workers = config.workers or default_workers()
     refuse_what_cannot_train(manifest, speaker, workers=workers, allow_bad=config.allow_bad)
 
-    frozen = open_frozen(config, cache_folder(), speaker)
+    with naming_the_cache(cache_folder()):
+        frozen = open_frozen(config, cache_folder(), speaker)
     telling.loaded_and_frozen(speaker, frozen, manifest)
     labelled = pass_labelled(
         manifest, frozen.engine, frozen.cache, speaker, workers=workers, allow_bad=config.allow_bad
     )
-    raise_if_errors(labelled.problems, manifest.root)
+    stop_if_errors(labelled.problems, speaker, manifest.root)
     telling.passed(speaker, labelled)
 
     head = _fit(labelled, config, speaker)
@@ -107,13 +110,16 @@ def _write(photos: Source, target: Path, config: TrainConfig, speaker: Speaker, 
         folds=head.folds,
         logits=head.out_of_fold_logits,
     )
-    write_artefact(target, card, frozen.network, head.weights, head.bias, table, overwrite=overwrite)
+    write_artefact(
+        target, card, frozen.network, head.weights, head.bias, table,
+        network_sha256=frozen.network_sha256, overwrite=overwrite,
+    )  # fmt: skip
     telling.finished(speaker, labelled, scores, head)
 
 
 def _fit(labelled: Labelled, config: TrainConfig, speaker: Speaker) -> FittedHead:
     training, values = labelled.of("train")
-    groups = bind([row.group for row in training.rows], [row.sha256 for row in training.rows])
+    groups = bundles(training.rows)
     folds = config.folds or default_folds(training.labels, groups)
     with speaker.bar("the new layer, penalty by penalty", len(PENALTIES)) as advance:
         return fit_head(
@@ -123,7 +129,7 @@ def _fit(labelled: Labelled, config: TrainConfig, speaker: Speaker) -> FittedHea
             classes=len(training.classes),
             penalties=PENALTIES,
             default_penalty=DEFAULT_PENALTY,
-            row_weights=row_weights(training.labels, config.class_weight),
+            balanced=config.class_weight == "balanced",
             advance=advance,
         )
 
@@ -131,9 +137,13 @@ def _fit(labelled: Labelled, config: TrainConfig, speaker: Speaker) -> FittedHea
 def _score(labelled: Labelled, head: FittedHead) -> dict[str, Scores]:
     """Cross-validation on the training photos; then the validation and, once, the test photos."""
     training, _ = labelled.of("train")
-    scores = {"cross_validation": score(softmax(head.out_of_fold_logits), training.labels)}
+    scores = {
+        "cross_validation": score(softmax(head.out_of_fold_logits), training.labels, bundles(training.rows))
+    }
     for split in ("validation", "test"):
         part, values = labelled.of(split)
         if part.rows:
-            scores[split] = score(softmax(values @ head.weights + head.bias), part.labels)
+            scores[split] = score(
+                apply_head(values, head.weights, head.bias), part.labels, bundles(part.rows)
+            )
     return scores

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from handful.files import temporary_name
 from handful.training import train
 
 from .conftest import Handful
@@ -40,3 +43,23 @@ def test_a_result_outlives_the_cache(colours: Path, handful: Handful, tmp_path: 
     handful("cache", "--clear")
     photo = colours / "red" / "red_000.png"
     assert handful("predict", tmp_path / "x.handful", photo, "--json").json["label"] == "red"
+
+
+def test_every_file_counts_and_what_dead_processes_left_goes(cache: Path, handful: Handful) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    networks = cache / "networks"
+    (networks / "x.keras").write_bytes(bytes(1000))
+    living = temporary_name(networks / "x.keras")
+    living.write_bytes(bytes(100))
+    dead = living.with_name(living.name.replace(f".{os.getpid()}-", f".{child.pid}-"))
+    dead.write_bytes(bytes(10))
+    told = handful("cache", "--json").json
+    assert (told["networks"], told["leftovers"]) == (2, 1)
+    assert told["networks_bytes"] == sum(
+        path.stat().st_size for path in networks.rglob("*") if path.is_file()
+    )
+    assert living.exists()
+    assert not dead.exists()
+    handful("cache", "--clear")
+    assert not networks.exists()

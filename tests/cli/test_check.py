@@ -39,7 +39,10 @@ def test_bad_photos_are_listed_with_what_and_fix(photos: Path, handful: Handful)
     assert "red/page.jpg" in told
     assert "blue/empty.png" in told
     assert "under different labels" in told
-    assert handful("check", photos, "--quiet", code=3).out == ""
+    quiet = handful("check", photos, "--quiet", code=3)
+    assert quiet.out == ""
+    assert "\nwarning: red/page.jpg: " in f"\n{quiet.err}"
+    assert "warning: blue/empty.png: is empty: 0 bytes. " in quiet.err
 
 
 def test_an_error_among_the_findings_is_code_2(photos: Path, handful: Handful) -> None:
@@ -48,6 +51,26 @@ def test_an_error_among_the_findings_is_code_2(photos: Path, handful: Handful) -
     problems = handful("check", photos, "--json", code=2).json
     assert problems[0]["severity"] == "error"
     assert problems[0]["file"] == "red"
+
+
+def test_quiet_still_says_which_errors_there_are(photos: Path, handful: Handful) -> None:
+    for path in list((photos / "red").iterdir())[1:]:
+        path.unlink()
+    assert handful("check", photos, "--quiet", code=2).err.startswith("error: red: the class has 1 usable")
+
+
+def test_json_is_a_list_even_when_nothing_can_be_listed(handful: Handful, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for place in ("none", tmp_path / "empty"):
+        (problem,) = handful("check", place, "--json", code=2).json
+        assert set(problem) == {"severity", "file", "what", "fix"}
+        assert problem["severity"] == "error"
+        assert all(problem.values())
+
+
+def test_photos_beside_the_class_folders_are_named_and_code_3(photos: Path, handful: Handful) -> None:
+    (photos / "red" / "red_000.png").rename(photos / "loose.png")
+    assert "loose.png" in [problem["file"] for problem in handful("check", photos, "--json", code=3).json]
 
 
 def test_nothing_is_written_among_the_photos_or_here(photos: Path, handful: Handful, tmp_path: Path) -> None:

@@ -32,3 +32,9 @@ def test_a_folder_that_holds_something_else_is_left_alone(handful: Handful, tmp_
     (tmp_path / "mine" / "letter.txt").write_text("precious")
     assert "left alone" in handful("demo", "--out", tmp_path / "mine", code=2).err
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_a_file_in_the_way_is_the_users_mistake(handful: Handful, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    assert "is a file" in handful("demo", "--out", tmp_path / "mine", code=2).err
+    assert (tmp_path / "mine").read_text() == "precious"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,5 +56,20 @@ def test_an_unknown_class_is_the_users_mistake(trained_once: Path, fresh: Path, 
 
 def test_photos_trained_on_are_said_to_flatter(trained_once: Path, colours: Path, handful: Handful) -> None:
     result = handful("evaluate", trained_once, colours)
-    assert "flatters" in result.err
+    assert (result.out + result.err).count("flatters") == 1
     assert "on 30 photos" in result.out
+
+
+def test_photos_trained_on_are_counted_apart_and_are_no_code_3(
+    trained_once: Path, colours: Path, fresh: Path, handful: Handful
+) -> None:
+    shutil.copy(colours / "red" / "red_000.png", fresh / "red" / "known.png")
+    told = handful("evaluate", trained_once, fresh, "--json", code=0).json
+    assert (told["n"], told["skipped"], told["trained_on"]) == (12, 0, 1)
+    result = handful("evaluate", trained_once, fresh, code=0)
+    assert (result.out + result.err).count("trained on and are left out") == 1
+
+
+def test_quiet_lists_refused_photos_as_lines(trained_once: Path, fresh: Path, handful: Handful) -> None:
+    (fresh / "red" / "page.jpg").write_text("<html>")
+    assert "warning: red/page.jpg: " in handful("evaluate", trained_once, fresh, "--quiet", code=3).err

@@ -82,7 +82,7 @@ def test_a_mistake_is_one_message_and_code_2(arguments: list[str], expected: str
 
 
 def test_a_mistake_is_told_to_machines_as_well(handful: Handful) -> None:
-    result = handful("check", "none", "--json", code=2)
+    result = handful("evaluate", "none", "none", "--json", code=2)
     assert result.json["error"] == result.err.removeprefix("error: ").rstrip("\n")
     assert isinstance(result.json["problems"], list)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,3 +120,74 @@ def test_a_folder_that_is_no_data_set_shows_what_was_found_and_expected(
     result = handful("train", photos, "-o", "x", *EMBEDDED, code=2)
     assert "only one class" in result.err
     assert "Expected:" in result.err
+
+
+def test_every_bad_photo_is_named_when_training_stops(
+    handful: Handful, tmp_path: Path, draw: Callable[..., Path]
+) -> None:
+    photos = draw(tmp_path / "photos", 10)
+    bad = [f"red/bad{number}.png" for number in range(12)]
+    for name in bad:
+        (photos / name).write_text("no photo")
+    result = handful("train", photos, "-o", "x.handful", *EMBEDDED, code=2)
+    quiet = handful("train", photos, "-o", "x.handful", "--quiet", *EMBEDDED, code=2)
+    for name in bad:
+        assert (result.out + result.err).count(name) == 1
+        assert quiet.err.count(name) == 1
+    assert "12 of 42 photos" in result.err
+    assert (result.out + result.err).count("training stops above") == 1
+    told = handful("train", photos, "-o", "x.handful", "--json", *EMBEDDED, code=2).json
+    assert set(bad) <= {problem["file"] for problem in told["problems"]}
+
+
+def test_every_bad_photo_is_named_when_the_layout_stops_training(
+    handful: Handful, tmp_path: Path, draw: Callable[..., Path]
+) -> None:
+    photos = draw(tmp_path / "photos", 10)
+    (photos / "empty").mkdir()
+    (photos / "red" / "page.jpg").write_text("<html>")
+    result = handful("train", photos, "-o", "x.handful", *EMBEDDED, code=2)
+    assert (result.out + result.err).count("page.jpg") <= 2  # once in the table, at most once in the tree
+    assert "page.jpg" in result.out
+    assert "class folder without photos" in result.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows tells of a closed pipe in another way")
+@pytest.mark.parametrize("json_asked", [False, True])
+def test_a_reader_that_goes_early_does_not_end_the_training(
+    json_asked: bool, colours: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "handful", "train", str(colours), "-o", "x.handful", *EMBEDDED]
+    command += ["--json"] if json_asked else []
+    child = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    assert child.stderr.read() == ""
+    child.stderr.close()
+    assert child.wait() == 0
+    assert Classifier.load(tmp_path / "x.handful").classes == ("blue", "green", "red")
+
+
+def test_a_place_that_cannot_be_written_to_is_found_before_any_photo_is_read(
+    handful: Handful, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    result = handful("train", "photos-not-there", "-o", tmp_path / "file" / "x.handful", *EMBEDDED, code=2)
+    assert "Could not write" in result.err
+
+
+def test_an_unwritable_cache_is_named(colours: Path, handful: Handful, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    place = str(tmp_path / "file" / "cache")
+    result = handful("train", colours, "-o", "x.handful", *EMBEDDED, HANDFUL_CACHE=place, code=2)
+    assert "set HANDFUL_CACHE to a folder" in result.err
+
+
+def test_a_class_that_the_screen_cannot_show_is_escaped(
+    handful: Handful, tmp_path: Path, draw: Callable[..., Path]
+) -> None:
+    photos = draw(tmp_path / "photos", 10)
+    (photos / "red").rename(photos / "\u732b")
+    result = handful("train", photos, "-o", "x.handful", *EMBEDDED, PYTHONIOENCODING="ascii:strict")
+    assert "\\u732b" in result.out

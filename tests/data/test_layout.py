@@ -102,7 +102,32 @@ def test_photos_beside_the_class_folders_are_left_out_and_said(photo, pets):
     manifest = Manifest.read(pets)
     assert len(manifest.rows) == 6
     (warning,) = of_severity(manifest, "warning")
-    assert "1 photo beside the class folders, so without a label: loose.png" in warning.what
+    assert warning.file == "loose.png"
+    assert "beside the class folders, so it has no label" in warning.what
+    assert manifest.left_out == 1
+
+
+def test_every_photo_without_a_label_is_named_and_counted(photo, pets):
+    for name in ("one.png", "two.png"):
+        photo(f"photos/{name}")
+    manifest = Manifest.read(pets)
+    assert [problem.file for problem in of_severity(manifest, "warning")] == ["one.png", "two.png"]
+    assert manifest.left_out == 2
+
+
+def test_a_folder_that_cannot_be_opened_counts_as_left_out(pets, monkeypatch):
+    scandir = os.scandir
+
+    def barred(path):
+        if os.path.basename(path) == "locked":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    (sorted(path for path in pets.iterdir() if path.is_dir())[0] / "locked").mkdir()
+    monkeypatch.setattr(os, "scandir", barred)
+    manifest = Manifest.read(pets)
+    assert manifest.left_out == 1
+    assert any("cannot be opened" in problem.what for problem in of_severity(manifest, "warning"))
 
 
 def test_an_empty_class_is_an_error(pets):
@@ -209,8 +234,7 @@ def test_test_photos_without_a_label_are_left_out_and_said(photo, tmp_path):
         photo(f"photos/{name}")
     manifest = Manifest.read(tmp_path / "photos")
     assert len(manifest.rows) == 2
-    (warning,) = of_severity(manifest, "warning")
-    assert (warning.file, "2 photos beside" in warning.what) == ("test", True)
+    assert [warning.file for warning in of_severity(manifest, "warning")] == ["test/1.png", "test/2.png"]
 
 
 @pytest.mark.parametrize("part", ["test/1.png", "test/cat/1.png", "val/1.png"])

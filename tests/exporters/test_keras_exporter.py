@@ -18,10 +18,10 @@ import pytest
 from handful.backbones import CATALOGUE, EMBEDDED
 from handful.classifier import Classifier
 from handful.data import images
-from handful.errors import ArtefactError, BackboneError, ExportError
+from handful.errors import ArtefactError, BackboneError, ExportError, HandfulError
 from handful.exporters import keras_exporter
 from handful.exporters.registry import export
-from handful.files import sha256_of_file
+from handful.files import sha256_of_file, temporary_name
 from handful.networks.quiet import import_keras
 from handful.networks.weights import weights_path
 
@@ -201,7 +201,8 @@ def test_an_existing_file_is_only_replaced_with_overwrite_and_strays_are_swept(
     (tmp_path / "x.keras").write_bytes(b"the old one")
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    (tmp_path / f".x.keras.{child.pid}-0123abcd.keras").write_bytes(b"half")
+    living = temporary_name(tmp_path / "x.keras").with_suffix(".keras").name
+    (tmp_path / living.replace(f".{os.getpid()}-", f".{child.pid}-")).write_bytes(b"half")
     with pytest.raises(ArtefactError, match="exists already"):
         export(trained_once, tmp_path / "x.keras")
     assert (tmp_path / "x.keras").read_bytes() == b"the old one"
@@ -249,3 +250,19 @@ def test_a_copied_model_exports_like_the_original(trained_once: Path, tmp_path: 
     """The folder alone is enough, wherever it was moved to."""
     shutil.copytree(trained_once, tmp_path / "moved.handful")
     assert export(tmp_path / "moved.handful", tmp_path / "x.keras").photos == 16
+
+
+def test_a_card_without_settings_still_exports(trained: Path, tmp_path: Path) -> None:
+    card = json.loads((trained / "card.json").read_text())
+    card["settings"] = {}
+    (trained / "card.json").write_text(json.dumps(card))
+    sums = json.loads((trained / "checksums.json").read_text())
+    sums["card.json"] = sha256_of_file(trained / "card.json")
+    (trained / "checksums.json").write_text(json.dumps(sums))
+    assert export(trained, tmp_path / "x.keras").same_label == 1
+
+
+def test_a_place_that_cannot_be_written_to_is_found_at_once(trained_once: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HandfulError, match="Could not write"):
+        export(trained_once, tmp_path / "file" / "x.keras")

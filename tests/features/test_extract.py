@@ -136,3 +136,27 @@ def test_a_network_that_gives_no_numbers_is_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(HandfulError, match="not numbers"):
         extract(draw(tmp_path / "p", 1), Broken(), None, Silent(), workers=1)
+
+
+def test_notes_that_the_name_brings_follow_the_name_and_not_the_content(tmp_path: Path) -> None:
+    engine = MeanColour()
+    cache = cache_for(engine, tmp_path / "cache")
+    wrong = tmp_path / "a.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(wrong, format="PNG")
+    first = extract([Photo(wrong, wrong.name)], engine, cache, Silent(), workers=1)
+    right = wrong.rename(tmp_path / "a.png")
+    second = extract([Photo(right, right.name)], engine, cache, Silent(), workers=1)
+    assert second.computed == 0
+    assert [problem.what for problem in first.problems] == ["is a PNG although named .jpg"]
+    assert second.problems == ()
+
+
+def test_a_raw_photo_is_refused_by_its_name_even_when_its_content_is_cached(tmp_path: Path) -> None:
+    engine = MeanColour()
+    cache = cache_for(engine, tmp_path / "cache")
+    path = tmp_path / "b.tif"
+    Image.new("RGB", (20, 20), (9, 9, 9)).save(path)
+    assert extract([Photo(path, path.name)], engine, cache, Silent(), workers=1).refused == 0
+    raw = path.rename(tmp_path / "b.nef")
+    assert extract([Photo(raw, raw.name)], engine, cache, Silent(), workers=1).refused == 1

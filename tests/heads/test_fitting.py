@@ -52,19 +52,44 @@ def test_the_span_changes_no_prediction() -> None:
     )
 
 
-def test_out_of_fold_logits_of_a_fold_do_not_depend_on_its_labels() -> None:
+@pytest.mark.parametrize("balanced", [False, True])
+def test_out_of_fold_logits_of_a_fold_do_not_depend_on_its_labels(balanced: bool) -> None:
     features, labels = draw(48, 30, 3)
+    labels[:9] = 0  # unbalanced
     folds = np.arange(48) // 3 % 4
     changed = labels.copy()
     inside = folds == 2
     changed[inside] = (changed[inside] + 1) % 3
     one, other = (
-        fit_head(features, y, folds, classes=3, penalties=PENALTIES, default_penalty=DEFAULT_PENALTY)
+        fit_head(
+            features,
+            y,
+            folds,
+            classes=3,
+            penalties=PENALTIES,
+            default_penalty=DEFAULT_PENALTY,
+            balanced=balanced,
+        )
         for y in (labels, changed)
     )
     assert one.fold_penalties[2] == other.fold_penalties[2]
     assert np.abs(one.out_of_fold_logits[inside] - other.out_of_fold_logits[inside]).max() < 1e-3
     assert np.abs(one.out_of_fold_logits[~inside] - other.out_of_fold_logits[~inside]).max() > 0.1
+
+
+def test_out_of_fold_logits_do_not_depend_on_another_row_left_out_with_them() -> None:
+    features, labels = draw(48, 30, 3)
+    folds = np.arange(48) // 3 % 4
+    inside = np.flatnonzero(folds == 2)
+    changed = features.copy()
+    changed[inside[0]] *= 20
+    one, other = (
+        fit_head(x, labels, folds, classes=3, penalties=PENALTIES, default_penalty=DEFAULT_PENALTY)
+        for x in (features, changed)
+    )
+    first, second = (softmax(head.out_of_fold_logits[inside[1:]]) for head in (one, other))
+    assert one.fold_penalties[2] == other.fold_penalties[2]
+    assert np.abs(first - second).max() < 1e-2  # to what scored fits converge
 
 
 def test_each_fold_is_predicted_by_a_fit_without_it() -> None:
@@ -114,22 +139,18 @@ def test_a_class_of_two_among_large_ones_does_not_break_the_choice() -> None:
     assert all(np.isfinite(loss) for loss in head.losses.values())
 
 
-def test_doubling_a_rows_weight_is_the_same_as_having_it_twice() -> None:
-    features, labels = draw(30, 8, 2)
-    folds = np.arange(30) // 2 % 3
-    weights = np.ones(30)
-    weights[::3] = 2
-    twice = np.concatenate([np.arange(30), np.arange(0, 30, 3)])
+def test_balanced_classes_weigh_the_same_as_copies_that_balance_them() -> None:
+    features, labels = draw(40, 8, 2)
+    keep = np.flatnonzero((labels == 0) | (np.arange(40) % 4 == 1))  # 20 of one class, 10 of the other
+    features, labels = features[keep], labels[keep]
+    folds = np.arange(len(labels)) // 3 % 3
+    twice = np.concatenate([np.arange(len(labels)), np.flatnonzero(labels == 1)])
     options = {"classes": 2, "penalties": (0.1,), "default_penalty": 0.1}
-    one = fit_head(features, labels, folds, row_weights=weights, **options)
+    one = fit_head(features, labels, folds, balanced=True, **options)
     other = fit_head(features[twice], labels[twice], folds[twice], **options)
-    # The two centre differently, which moves the unit of the penalty a little.
-    assert (
-        np.abs(
-            softmax(features @ one.weights + one.bias) - softmax(features @ other.weights + other.bias)
-        ).max()
-        < 0.02
-    )
+    # The two have other means, by which the unit of the penalty moves a little.
+    apart = softmax(features @ one.weights + one.bias) - softmax(features @ other.weights + other.bias)
+    assert np.abs(apart).max() < 0.02
 
 
 def test_the_same_input_gives_the_same_bits() -> None:

@@ -81,3 +81,12 @@ def test_nothing_scored_is_not_a_number() -> None:
 def test_the_commonest_confusion_is_found() -> None:
     assert scores.commonest_confusion(np.array([[5, 1], [3, 2]])) == (1, 0, 3)
     assert scores.commonest_confusion(np.diag([2, 2])) is None
+
+
+def test_copies_count_once_in_an_interval() -> None:
+    one = intervals.accuracy_interval(np.diag([10, 10]))
+    copied = intervals.accuracy_interval(np.diag([200, 200]), independent=20)
+    assert (copied.low, copied.high) == pytest.approx((one.low, one.high))
+    grouped = intervals.balanced_accuracy_interval(np.diag([200, 200]), independent=np.array([10, 10]))
+    alone = intervals.balanced_accuracy_interval(np.diag([10, 10]))
+    assert (grouped.low, grouped.high) == pytest.approx((alone.low, alone.high))

@@ -16,7 +16,8 @@ from handful.backbones import CATALOGUE
 from handful.engines.litert_engine import LiteRTEngine
 from handful.errors import BackboneError
 from handful.networks import converted as converted_module
-from handful.networks.converted import Converted, converted, on_disk
+from handful.networks.converted import Converted, converted
+from handful.networks.sidecars import records_of_catalogue, stand_in
 from handful.networks.weights import Source, locate, weights_path
 from handful.progress import Silent
 
@@ -51,7 +52,7 @@ def test_real_features_equal_keras_in_the_converted_network(
     np.testing.assert_allclose(litert.run(photos), expected, atol=1e-4)
     np.testing.assert_allclose(litert.feature_map(photos[0]), keras.feature_map(photos[0]), atol=1e-3)
     assert (network.feature_dim, network.map_shape, network.size) == (1280, (7, 7, 1280), 224)
-    assert (keras.size, keras.feature_dim, keras.id, keras.batch) == ((224, 224), 1280, "keras-1", 32)
+    assert (keras.size, keras.feature_dim, keras.id, keras.batch) == ((224, 224), 1280, "keras-1-cpu", 32)
     assert network.photos_per_second > 1
 
 
@@ -59,7 +60,7 @@ def test_a_converted_network_is_found_again(embedded: Source, tmp_path: Path) ->
     first, second = _made(embedded, tmp_path), _made(embedded, tmp_path)
     assert (first.was_cached, second.was_cached) == (False, True)
     assert replace(second, was_cached=False) == first
-    assert on_disk(tmp_path) == [second]
+    assert [record.sha256 for record in records_of_catalogue(tmp_path)] == [second.sha256]
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".tflite"]
 
 
@@ -103,19 +104,60 @@ def test_another_size_or_preprocessing_is_another_network(embedded: Source, tmp_
         _made(replace(embedded, preprocessing="unit"), tmp_path).path,
     }
     assert len(paths) == 3
-    assert len(on_disk(tmp_path)) == 3
 
 
 def test_a_network_on_disk_stands_in_for_weights_that_are_gone(source: Source, tmp_path: Path) -> None:
     folder = tmp_path / "networks"
     network = _made(replace(source, size=96), folder)
     os.environ["KERAS_HOME"] = str(tmp_path / "empty")  # the fixture puts it back
-    found = locate("mobilenet_v2", speaker=Silent(), fetch=False, networks=folder)
+    speaker = Silent()
+    found = locate("mobilenet_v2", size=96, speaker=speaker, fetch=False, networks=folder)
     assert (found.path, found.sha256, found.size) == (None, source.sha256, 96)
-    assert "its converted network is used" in (found.chosen_because or "")
+    assert len(speaker.warnings) == 1
+    assert "its converted network is used" in speaker.warnings[0]
+    assert found.chosen_because == speaker.warnings[0]
+    with pytest.raises(BackboneError, match="are not on disk"):  # it is of another size
+        locate("mobilenet_v2", speaker=Silent(), fetch=False, networks=folder)
     assert _made(found, folder).path == network.path
     with pytest.raises(BackboneError, match="no longer on disk"):
         converted(found, 128, folder, Silent())
+
+
+def test_a_damaged_network_stands_in_for_nothing(embedded: Source, tmp_path: Path) -> None:
+    network = _made(embedded, tmp_path)
+    assert stand_in(tmp_path, "embedded", 96, "inside") is not None
+    network.path.write_bytes(network.path.read_bytes()[:-1])
+    assert stand_in(tmp_path, "embedded", 96, "inside") is None
+
+
+def test_a_network_of_a_user_s_own_weights_never_stands_in_for_the_catalogue_s(
+    embedded: Source, tmp_path: Path
+) -> None:
+    mine = _made(replace(embedded, name="/home/me/mine.keras"), tmp_path)
+    assert mine.architecture == "embedded"
+    assert stand_in(tmp_path, "embedded", 96, "inside") is None
+    assert records_of_catalogue(tmp_path) == []
+
+
+def test_weights_of_one_s_own_for_an_architecture_leave_the_catalogue_s_name_alone(
+    source: Source, tmp_path: Path
+) -> None:
+    assert source.path is not None
+    own = tmp_path / "mine.h5"
+    own.write_bytes(source.path.read_bytes())
+    folder = tmp_path / "networks"
+    _made(locate(str(own), architecture="mobilenet_v2", size=96, speaker=Silent()), folder)
+    os.environ["KERAS_HOME"] = str(tmp_path / "empty")  # the fixture puts it back
+    with pytest.raises(BackboneError, match="are not on disk"):
+        locate("mobilenet_v2", size=96, speaker=Silent(), fetch=False, networks=folder)
+
+
+@pytest.mark.parametrize(("size", "preprocessing"), [(64, "inside"), (96, "unit")])
+def test_a_network_of_another_kind_does_not_stand_in(
+    size: int, preprocessing: str, embedded: Source, tmp_path: Path
+) -> None:
+    _made(embedded, tmp_path)
+    assert stand_in(tmp_path, "embedded", size, preprocessing) is None
 
 
 def test_a_run_on_a_kept_network_imports_neither_keras_nor_tensorflow(
@@ -152,7 +194,7 @@ def test_converting_says_nothing_but_our_own_line(tmp_path: Path) -> None:
 def test_where_litert_is_missing_the_answer_is_none(
     embedded: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converted_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(converted_module, "litert_is_installed", lambda: False)
     assert converted(embedded, None, tmp_path, Silent()) is None
 
 

@@ -165,6 +165,24 @@ def test_a_file_without_weights_is_refused(tmp_path: Path) -> None:
         check_keras_file(path)
 
 
+def test_damaged_compression_is_refused(tmp_path: Path, weights: Path) -> None:
+    path = tmp_path / "deflated.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", json.dumps(_config(_layer("Rescaling"))))
+        archive.write(weights, "model.weights.h5")
+    whole = path.read_bytes()
+    start = whole.index(b"config.json") + len(b"config.json")
+    path.write_bytes(whole[:start] + b"\xff" * 20 + whole[start + 20 :])
+    with pytest.raises(BackboneError, match=r"deflated\.keras is refused: it is not a readable"):
+        check_keras_file(path)
+
+
+def test_our_own_export_passes_within_limits(keras_file: Callable[..., Path]) -> None:
+    check_keras_file(keras_file(_config(_layer("Rescaling")), {"handful.json": b"{}"}))
+    with pytest.raises(BackboneError, match=r"handful\.json unpacks to .* more than 33,554,432"):
+        check_keras_file(keras_file(_config(), {"handful.json": b" " * (33 * 2**20)}))
+
+
 def test_sound_weights_pass(weights: Path) -> None:
     check_weights(weights)
 

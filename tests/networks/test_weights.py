@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -21,10 +22,11 @@ import numpy as np
 import pytest
 
 from handful.backbones import AUTO_ORDER, CATALOGUE, EMBEDDED
-from handful.errors import BackboneError
+from handful.config import cache_folder
+from handful.errors import BackboneError, ConfigError
 from handful.files import sha256_of_file
-from handful.networks import fetching
-from handful.networks.weights import digest_matches, download, locate, on_disk, weights_path
+from handful.networks import fetching, weights
+from handful.networks.weights import digest_matches, download, keras_home, locate, on_disk, weights_path
 from handful.progress import Silent
 
 # Keras 3.15 reads its own variables with np.array() when it saves, which NumPy 2 warns about.
@@ -239,6 +241,74 @@ def test_auto_offline_with_an_empty_disk_takes_the_embedded_one() -> None:
     assert source.architecture == "embedded"
     assert "embedded" in speaker.warnings[0]
     assert "\n" not in speaker.warnings[0]
+
+
+def test_auto_makes_do_where_the_weights_cannot_be_written(
+    site: _Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file" / "home"))  # refused to root as well
+    speaker = Silent()
+    assert locate("auto", speaker=speaker).architecture == "embedded"
+    assert "Could not write" in speaker.warnings[0]
+    with pytest.raises(BackboneError, match=r"Could not write .*What was there before is intact"):
+        locate(BEST.name, speaker=Silent())
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
+def test_a_disk_that_refuses_half_way_is_not_called_a_broken_network(
+    number: int, site: _Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, "refused")
+
+    monkeypatch.setattr(fetching, "_copy", refuse)
+    with pytest.raises(BackboneError, match=r"Could not write .*refused"):
+        locate(BEST.name, speaker=Silent())
+    assert _leftovers() == []
+
+
+def test_weights_that_may_not_be_read_are_damaged(site: _Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    _hdf5(weights_path(BEST))
+    monkeypatch.setattr(weights, "digest_matches", _refuse)
+    speaker = Silent()
+    locate(BEST.name, speaker=speaker)
+    assert "unreadable: Permission denied" in speaker.warnings[0]
+
+
+def _refuse(path: Path, expected: str) -> bool:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def test_without_a_home_the_variable_to_set_is_named(homeless: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KERAS_HOME")
+    with pytest.raises(BackboneError, match=r"no home folder here\. Set KERAS_HOME"):
+        keras_home()
+    assert locate("embedded", speaker=Silent()).architecture == "embedded"
+    monkeypatch.delenv("HANDFUL_CACHE")
+    with pytest.raises(ConfigError, match=r"no home folder here\. Set HANDFUL_CACHE"):
+        cache_folder()
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without HOME whom the system does not know, as in many containers."""
+    pwd = pytest.importorskip("pwd")
+
+    def unknown(number: int) -> Any:
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+
+def test_a_local_file_is_known_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _hdf5(tmp_path / "mine.h5")
+    monkeypatch.chdir(tmp_path)
+    source = locate("mine.h5", architecture="resnet50", speaker=Silent())
+    assert source.name == str(source.path) == str(tmp_path / "mine.h5")
+    assert not source.of_catalogue
 
 
 def test_auto_may_be_kept_off_the_network(site: _Site) -> None:

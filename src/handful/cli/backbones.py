@@ -21,9 +21,11 @@ def command(as_json: AsJson = False) -> None:
         from handful.backbones import AUTO_ORDER, CATALOGUE, EMBEDDED
         from handful.config import cache_folder
         from handful.features.store import NETWORKS
-        from handful.networks.converted import on_disk
+        from handful.networks.sidecars import records_of_catalogue
 
-        measured = {net.architecture: net.photos_per_second for net in on_disk(cache_folder() / NETWORKS)}
+        # A speed counts at the size that the catalogue names: what was converted at another is left out.
+        records = records_of_catalogue(cache_folder() / NETWORKS)
+        measured = {(record.architecture, record.size): record.photos_per_second for record in records}
         order = [EMBEDDED, *(CATALOGUE[name] for name in AUTO_ORDER)]
         rows = [_row(backbone, measured) for backbone in order]
         if as_json:
@@ -32,7 +34,7 @@ def command(as_json: AsJson = False) -> None:
             _print_table(rows)
 
 
-def _row(backbone: Backbone, measured: dict[str, float]) -> dict[str, Any]:
+def _row(backbone: Backbone, measured: dict[tuple[str, int], float]) -> dict[str, Any]:
     from handful.networks.weights import on_disk, weights_path
 
     return {
@@ -42,7 +44,7 @@ def _row(backbone: Backbone, measured: dict[str, float]) -> dict[str, Any]:
         "pixels": backbone.size,
         "features": backbone.feature_dim,
         "imagenet_top1": backbone.top1,
-        "photos_per_second_here": measured.get(backbone.name),
+        "photos_per_second_here": measured.get((backbone.name, backbone.size)),
         "photos_per_second_reference": backbone.photos_per_second,
         "preprocessing": backbone.preprocessing,
         "licence": backbone.licence,

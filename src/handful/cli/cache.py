@@ -8,6 +8,7 @@ import typer
 
 from handful.cli.options import AsJson
 from handful.cli.running import print_json, user_errors
+from handful.progress import put
 
 NAME = "cache"
 HELP = "Show the size of the cache of features and converted networks, or clear it."
@@ -30,7 +31,8 @@ def command(
             print_json({"folder": str(cache_folder()), "cleared": clear, **found.as_dict()})
             return
         done = "cleared: " if clear else ""
-        print(
+        left = f", {found.leftovers:,} unfinished files" if found.leftovers else ""
+        put(
             f"{cache_folder()}: {done}{found.features:,} features ({found.features_bytes / 1e6:,.1f} MB), "
-            f"{found.networks:,} converted networks ({found.networks_bytes / 1e6:,.1f} MB)"
+            f"{found.networks:,} converted networks ({found.networks_bytes / 1e6:,.1f} MB){left}"
         )

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import typer
 
 from handful.cli.options import AllowBad, AsJson, Photos, Quiet, Workers
 from handful.cli.running import MISTAKE, SOME_REFUSED, print_json, user_errors
+
+if TYPE_CHECKING:
+    from handful.errors import HandfulError
 
 NAME = "check"
 HELP = "Tell what is wrong with the photos and labels, before anything is trained. Needs no network."
@@ -20,7 +26,7 @@ def command(
     allow_bad: AllowBad = False,
 ) -> None:
     """Read every photo to its end and print all findings as one table."""
-    with user_errors(as_json=as_json):
+    with user_errors(as_json=as_json, told=lambda error: _findings(error, photos)):
         from handful.config import default_workers
         from handful.data.checks import check_manifest
         from handful.data.manifest import Manifest
@@ -42,3 +48,15 @@ def command(
             raise typer.Exit(MISTAKE)
         if checked.skipped:
             raise typer.Exit(SOME_REFUSED)
+
+
+def _findings(error: HandfulError, photos: Path) -> list[dict[str, Any]]:
+    """What `check --json` lists when the photos cannot even be listed: the findings, one of them an error."""
+    from handful.errors import Problem
+    from handful.plain import problem_entry
+
+    found = list(error.problems)
+    if not any(problem.severity == "error" for problem in found):
+        what, _, fix = str(error).partition(". ")
+        found.insert(0, Problem("error", str(photos), what, fix))
+    return [problem_entry(problem) for problem in found]

@@ -27,11 +27,10 @@ def command(
 
         speaker = Console(quiet=quiet, machine=as_json)
         result = evaluate(model, photos, speaker=speaker, workers=workers)
-        speaker.show(result.problems)
         if as_json:
             print_json(_summary(result))
         else:
-            _tell(result)
+            speaker.say(_told(result))
         if result.skipped:
             raise typer.Exit(SOME_REFUSED)
 
@@ -44,11 +43,12 @@ def _summary(result: Evaluation) -> dict[str, object]:
         **result.scores.as_dict(),
         "classes": list(result.classes),
         "skipped": result.skipped,
+        "trained_on": result.trained_on,
         "problems": [problem_entry(problem) for problem in result.problems],
     }
 
 
-def _tell(result: Evaluation) -> None:
+def _told(result: Evaluation) -> str:
     from handful.telling import class_lines, confusion_line, score_lines
 
     lines = [
@@ -57,4 +57,4 @@ def _tell(result: Evaluation) -> None:
         confusion_line(result.scores, result.classes),
         "intervals: 95 % Wilson",
     ]
-    print("\n".join(line for line in lines if line))
+    return "\n".join(line for line in lines if line)

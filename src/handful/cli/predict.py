@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +11,7 @@ import typer
 
 from handful.cli.options import AsJson, Model, Quiet, Workers
 from handful.cli.running import SOME_REFUSED, print_json, user_errors
+from handful.progress import put
 
 if TYPE_CHECKING:
     from handful.classifier import Prediction
@@ -19,6 +22,7 @@ HELP = (
     "Classify photos and folders of photos; a file that cannot be read is a line with an error, not an end."
 )
 EXAMPLE = "Example: handful predict flowers.handful new.jpg more/ --json"
+_FEW = 20  # lines that fit on a screen
 
 
 def command(
@@ -45,35 +49,49 @@ def command(
         for problem in refusals:
             _print_refusal(problem.file, f"{problem.what}. {problem.fix}", as_json)
         answers = classifier.stream((Photo(path, str(path)) for path in paths), workers=workers)
-        bad = sum(_print_answer(photo.name, answer, as_json) for photo, answer in answers)
+        bad = 0
+        total = len(paths) if _wants_bar(len(paths)) else 0
+        with contextlib.closing(answers), speaker.bar("photos", total) as advance:
+            for photo, answer in answers:
+                if not _print_answer(photo.name, answer, as_json):
+                    return  # nobody reads any more, as with `| head`: predicting on would be for nothing
+                bad += _is_refusal(answer)
+                advance(1)
         for note in (problem for problem in problems if problem.severity == "note"):
             speaker.say(f"{note.file}: {note.what}")
         if bad or refusals:
             raise typer.Exit(SOME_REFUSED)
 
 
+def _wants_bar(photos: int) -> bool:
+    """The answers themselves show progress on a terminal, until they are many."""
+    return photos > _FEW or not sys.stdout.isatty()
+
+
+def _is_refusal(answer: Prediction | ImageError) -> bool:
+    from handful.errors import ImageError
+
+    return isinstance(answer, ImageError)
+
+
 def _print_answer(file: str, answer: Prediction | ImageError, as_json: bool) -> bool:
-    """Print one line; True when the photo was refused."""
+    """Print one line; False when nobody reads any more."""
     from handful.errors import ImageError
     from handful.plain import percent
 
     if isinstance(answer, ImageError):
-        _print_refusal(file, f"{answer.reason}. {answer.fix}", as_json)
-        return True
+        return _print_refusal(file, f"{answer.reason}. {answer.fix}", as_json)
     if as_json:
-        print_json(_plain(file, answer))
-    else:
-        runner_up = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:2]
-        others = ", ".join(f"{_shown(name)} {percent(share)}" for name, share in runner_up)
-        print(f"{_shown(file)}: {others}", flush=True)
-    return False
+        return print_json(_plain(file, answer))
+    runner_up = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:2]
+    others = ", ".join(f"{_shown(name)} {percent(share)}" for name, share in runner_up)
+    return put(f"{_shown(file)}: {others}")
 
 
-def _print_refusal(file: str, reason: str, as_json: bool) -> None:
+def _print_refusal(file: str, reason: str, as_json: bool) -> bool:
     if as_json:
-        print_json({"file": file, "error": reason})
-    else:
-        print(f"{_shown(file)}: error: {reason}", flush=True)
+        return print_json({"file": file, "error": reason})
+    return put(f"{_shown(file)}: error: {reason}")
 
 
 def _plain(file: str, answer: Prediction) -> dict[str, Any]:

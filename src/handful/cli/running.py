@@ -7,17 +7,29 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from handful.progress import mute, put
+
+if TYPE_CHECKING:
+    from handful.errors import HandfulError
 
 MISTAKE, SOME_REFUSED, INTERRUPTED = 2, 3, 130
 
 
 @contextlib.contextmanager
-def user_errors(*, as_json: bool = False) -> Iterator[None]:
-    """Turn a user's mistake into one message and exit code 2; Ctrl-C into 130."""
+def user_errors(
+    *, as_json: bool = False, told: Callable[[HandfulError], Any] | None = None
+) -> Iterator[None]:
+    """Turn a user's mistake into one message and exit code 2; Ctrl-C into 130.
+
+    Args:
+        as_json: print the mistake as JSON too.
+        told: the JSON value for a mistake; by default an object of the message and the findings.
+    """
     from handful.errors import HandfulError
 
     try:
@@ -25,26 +37,26 @@ def user_errors(*, as_json: bool = False) -> Iterator[None]:
     except HandfulError as error:
         if os.environ.get("HANDFUL_DEBUG"):
             traceback.print_exc()
-        _fail(error, as_json)
+        put(f"error: {error}", sys.stderr)
+        if as_json:
+            print_json((told or _mistake)(error))
+        raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt:
-        print("stopped; nothing half-done was left behind", file=sys.stderr)
+        put("stopped; nothing half-done was left behind", sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:  # the reader of a pipe has gone, as with `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # of a command that only prints; where something is made, `put` talks on
+        mute(sys.stdout)
         raise typer.Exit(0) from None
 
 
-def _fail(error: Any, as_json: bool) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
-    if as_json:
-        from handful.plain import problem_entry
+def _mistake(error: HandfulError) -> dict[str, Any]:
+    from handful.plain import problem_entry
 
-        print_json({"error": str(error), "problems": [problem_entry(problem) for problem in error.problems]})
-    raise typer.Exit(MISTAKE) from None
+    return {"error": str(error), "problems": [problem_entry(problem) for problem in error.problems]}
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON value on one line, in ASCII; nan becomes null."""
+def print_json(value: Any) -> bool:
+    """Print one JSON value on one line, in ASCII; nan becomes null. False when nobody reads any more."""
     from handful.plain import finite
 
-    print(json.dumps(finite(value)), flush=True)
+    return put(json.dumps(finite(value)))

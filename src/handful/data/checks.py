@@ -21,7 +21,7 @@ from handful.data.names import counted, printable, some
 from handful.data.splitting import bind
 from handful.errors import DataError, ImageError, Problem
 from handful.files import sha256_of_bytes
-from handful.progress import Silent, Speaker
+from handful.progress import Speaker, Warnings
 
 MOST_BAD = 0.2  # above this part of unreadable files something else is wrong: a half copy, a wrong folder
 THIN = 10  # photos of a class below which its score says little
@@ -52,7 +52,7 @@ def check(
 
     Args:
         photos: a folder per class, a table, a data frame or (path, label) pairs, as for `train`.
-        speaker: told about progress; silent by default.
+        speaker: told about progress; by default nothing is shown.
         workers: photos decoded at a time; None is one per core.
         allow_bad: more than a fifth of the files may be unreadable.
 
@@ -69,7 +69,7 @@ def check(
     """
     manifest = Manifest.read(photos)
     checked = check_manifest(
-        manifest, speaker or Silent(), workers=workers or default_workers(), allow_bad=allow_bad
+        manifest, speaker or Warnings(), workers=workers or default_workers(), allow_bad=allow_bad
     )
     return list(checked.problems)
 
@@ -289,6 +289,19 @@ def raise_if_errors(problems: Sequence[Problem], root: Path | None = None) -> No
     lines += [f"  {error.file + ': ' if error.file else ''}{error.what}. {error.fix}" for error in errors]
     tree = "\n" + found_and_expected(root) if root is not None and root.is_dir() else ""
     raise DataError("\n".join(lines) + tree, problems)
+
+
+def stop_if_errors(problems: Sequence[Problem], speaker: Speaker, root: Path | None = None) -> None:
+    """Show what is wrong besides, which photos above all, then raise the errors as one.
+
+    The table and the message share no line: each finding is told once.
+
+    Raises:
+        DataError: at least one problem is an error; it carries all of them.
+    """
+    if any(problem.severity == "error" for problem in problems):
+        speaker.show([problem for problem in problems if problem.severity != "error"])
+        raise_if_errors(problems, root)
 
 
 def _copies(manifest: Manifest) -> list[tuple[str, list[Row]]]:

@@ -205,6 +205,16 @@ def _check_kind(data: bytes, name: str) -> str:
     return kind
 
 
+def check_name(data: bytes, name: str) -> tuple[str, ...]:
+    """What the file's name has to do with its content: notes that belong to the name and not to the photo.
+
+    Raises:
+        ImageError: the content, or the content under this name, is not a photo we read.
+    """
+    note = extension_note(name, _check_kind(data, name))
+    return (note,) if note else ()
+
+
 def _check_size(size: Size | None) -> Size | None:
     if size is not None and min(size) < 1:
         raise Fault(

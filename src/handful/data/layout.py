@@ -29,6 +29,7 @@ or, already divided:
     val/    cat/ dog/   (optional)
     test/   cat/ dog/   (optional)"""
 
+NOT_OPENED = "cannot be opened"  # how `listing` begins its words on a folder; at least one photo is missed
 
 _Part: TypeAlias = tuple[Split, Folder]
 
@@ -52,6 +53,7 @@ def read_folder(root: Path, classes: Sequence[str] | None = None) -> Reading:
     for split, folder in _parts(listing.tree, classes, reading):
         _read_part(folder, split, classes, listing, reading)
     reading.problems += listing.notes() + find_twins(reading.places)
+    reading.left_out += sum(problem.what.startswith(NOT_OPENED) for problem in listing.problems)
     return reading
 
 
@@ -119,8 +121,7 @@ def _parts(tree: Folder, classes: Sequence[str] | None, reading: Reading) -> lis
         _refuse_plain(tree, classes)
         return [("train" if classes is None else "test", tree)]
     _refuse_splits(tree, named, others, classes)
-    if tree.photos:
-        _warn_loose(tree, tree.photos, reading)
+    _warn_loose(tree, reading)
     return named
 
 
@@ -169,8 +170,7 @@ def _read_part(
     part: Folder, split: Split, classes: Sequence[str] | None, listing: Listing, reading: Reading
 ) -> None:
     """Add the rows of one folder of class folders."""
-    if part.photos:
-        _warn_loose(part, part.photos, reading)
+    _warn_loose(part, reading)
     for folder in part.folders:
         if not (photos := folder.photos_below()):
             _report_empty(folder, split, classes, listing, reading)
@@ -180,14 +180,15 @@ def _read_part(
         reading.rows += [Row(path, listing.relative(path), folder.name, split=split) for path in photos]
 
 
-def _warn_loose(folder: Folder, photos: list[Path], reading: Reading) -> None:
-    """Warn of photos that lie beside class folders and so have no label."""
-    loose = [path.name for path in photos if path.suffix]  # without a suffix: README, LICENSE
-    if not loose:
-        return
-    what = f"{counted(len(loose), 'photo')} beside the class folders, so without a label: {some(loose, 3)}"
-    fix = "Move each into the folder of its class. To classify photos without a label, use `handful predict`."
-    reading.problems.append(Problem("warning", printable(folder.name), what, fix))
+def _warn_loose(folder: Folder, reading: Reading) -> None:
+    """Warn of each photo that lies beside class folders and so has no label; it counts as left out."""
+    fix = "Move it into the folder of its class. To classify photos without a label, use `handful predict`."
+    for path in folder.photos:
+        if path.suffix:  # without a suffix: README, LICENSE
+            shown = printable(path.relative_to(reading.root or folder.path).as_posix())
+            what = "lies beside the class folders, so it has no label; left out"
+            reading.problems.append(Problem("warning", shown, what, fix))
+            reading.left_out += 1
 
 
 def _report_empty(

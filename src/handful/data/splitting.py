@@ -48,6 +48,11 @@ def bind(groups: Sequence[str | None], sha256s: Sequence[str | None]) -> np.ndar
     return _numbered([_root(parent, row) for row in range(len(parent))])
 
 
+def bundles(rows: Sequence[Row]) -> np.ndarray:
+    """Number rows int64 (n,) so that copies of one photo and photos of one group share a number."""
+    return bind([row.group for row in rows], [row.sha256 for row in rows])
+
+
 def _root(parent: list[int], row: int) -> int:
     """Find a row's representative, halving the path on the way (Tarjan and van Leeuwen 1984)."""
     while parent[row] != row:

@@ -18,6 +18,7 @@ from handful.demo.parts import CLASSES, draw
 from handful.errors import HandfulError
 from handful.evaluation import Scores, evaluate, score
 from handful.exporters.registry import export
+from handful.files import write_error
 from handful.heads.fitting import fit_head
 from handful.metrics.scores import softmax
 from handful.plain import percent
@@ -49,11 +50,12 @@ def run_demo(out: Path, speaker: Speaker, *, seed: int = 0) -> dict[str, Any]:
     _tell_check(photos, speaker)
     speaker.say("\n== handful train: load, freeze, replace, compile, train")
     classifier = train(photos, model, backbone="embedded", overwrite=True, speaker=speaker)
-    raw = raw_pixel_scores(photos, classifier)
+    with speaker.busy("the same on raw pixels"):
+        raw = raw_pixel_scores(photos, classifier)
     _tell_gain(classifier, raw, speaker)
     _tell_predictions(classifier, new, speaker)
     speaker.say("\n== handful evaluate: photos drawn later, which nothing above has seen")
-    fresh = evaluate(classifier, new)
+    fresh = evaluate(classifier, new, speaker=speaker)
     speaker.say(f"accuracy on {fresh.scores.n} new photos: {fresh.accuracy}")
     speaker.say("\n== handful export: a plain Keras model (this loads TensorFlow)")
     parity = export(classifier, out / "parts.keras", overwrite=True, speaker=speaker)
@@ -72,20 +74,37 @@ def run_demo(out: Path, speaker: Speaker, *, seed: int = 0) -> dict[str, Any]:
 
 
 def _draw_both(out: Path, speaker: Speaker, seed: int) -> tuple[Path, Path, Path]:
-    if out.exists() and any(out.iterdir()) and not (out / _MARK).exists():
-        raise HandfulError(f"{out} holds files that no demo made; they are left alone. Choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).touch()
+    _make_room(out)
     drawn = f"{_PER_CLASS} photos each of metal parts: {', '.join(CLASSES)}"
     speaker.say(f"== drawing {drawn}; and {_NEW_PER_CLASS} new ones each for later")
-    photos = draw(out / "photos", _PER_CLASS, seed)
-    new = draw(out / "new", _NEW_PER_CLASS, seed + 1_000_000)
+    with speaker.busy("drawing"):
+        photos = draw(out / "photos", _PER_CLASS, seed)
+        new = draw(out / "new", _NEW_PER_CLASS, seed + 1_000_000)
     return photos, new, out / "parts.handful"
+
+
+def _make_room(out: Path) -> None:
+    """Make the folder, or take one that an earlier demo made.
+
+    Raises:
+        HandfulError: `out` holds something else, is a file, or cannot be written to.
+    """
+    try:
+        if out.exists() and not out.is_dir():
+            raise HandfulError(f"{out} is a file; it is left alone. Choose a folder with --out.")
+        if out.exists() and any(out.iterdir()) and not (out / _MARK).exists():
+            raise HandfulError(
+                f"{out} holds files that no demo made; they are left alone. Choose another --out."
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        (out / _MARK).touch()
+    except OSError as error:
+        raise write_error(out, error) from error
 
 
 def _tell_check(photos: Path, speaker: Speaker) -> None:
     speaker.say(f"\n== handful check {photos}")
-    problems = check(photos)
+    problems = check(photos, speaker=speaker)
     for problem in problems:
         speaker.say(f"{problem.severity}: {problem.file}: {problem.what}. {problem.fix}")
     if not problems:

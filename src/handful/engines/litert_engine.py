@@ -1,8 +1,7 @@
 """LiteRT on a CPU: as many interpreters of one thread each as there are callers at once.
 
-Two single-threaded interpreters run MobileNetV2 at 224 on 260 to 270 photos per second on two cores, as fast
-as one interpreter with two threads, and let decoding fill every gap. Batches are slower here than single
-photos (docs/benchmarks.md). The only file that imports ai_edge_litert.
+Single-threaded interpreters side by side are as fast as one with all threads, and let decoding fill every
+gap. The only file that imports ai_edge_litert.
 """
 
 from __future__ import annotations

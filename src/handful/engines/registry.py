@@ -8,13 +8,7 @@ from typing import Any
 
 from handful.engines.base import Engine
 from handful.errors import BackboneError
-
-
-def litert_is_installed() -> bool:
-    """Whether this machine has LiteRT; where it has no wheel, Keras serves."""
-    from importlib.util import find_spec
-
-    return find_spec("ai_edge_litert") is not None
+from handful.networks.litert import litert_is_installed
 
 
 def gpu_device_is_present() -> bool:
@@ -38,8 +32,8 @@ def open_network(path: Path, network: dict[str, Any]) -> Engine:
         return KerasEngine.from_file(path)
     if not litert_is_installed():
         raise BackboneError(
-            f"{path.name} needs the package ai-edge-litert, which has no wheel for this machine. "
-            "Train again here with --engine keras, or predict on Linux or macOS."
+            f"{path.name} needs the package ai-edge-litert, which is not installed here. "
+            "Install it: pip install ai-edge-litert, or train with --engine keras."
         )
     from handful.engines.litert_engine import LiteRTEngine
 

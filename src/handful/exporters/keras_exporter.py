@@ -13,7 +13,7 @@ import numpy as np
 from handful.classifier import Classifier
 from handful.errors import BackboneError
 from handful.exporters.parity import Parity, compare
-from handful.files import sweep, sync_folder, temporary_name, write_error
+from handful.files import sweep, sync_file, sync_folder, temporary_name, write_error
 from handful.networks import weights
 from handful.networks.quiet import import_keras, without_noise
 from handful.progress import Speaker
@@ -36,6 +36,7 @@ def export_keras(
             source, source.size, classifier.artefact.weights, classifier.artefact.bias, name="handful"
         )
     beside = temporary_name(target).with_suffix(".keras")
+    placed = False
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target)
@@ -44,23 +45,19 @@ def export_keras(
         _add_names(beside, classifier)
         with without_noise():
             opened = keras.models.load_model(beside, compile=False)
+        sync_file(beside)
         parity = compare(
             classifier, lambda batch: np.asarray(opened(batch, training=False)), pixels,
             format="keras", file=target, tolerance=TOLERANCE,
         )  # fmt: skip
-        _put_in_place(beside, target)
+        os.replace(beside, target)
+        placed = True
+        sync_folder(target.parent)
     except OSError as error:
-        raise write_error(target, error) from error
+        raise write_error(target, error, placed=placed) from error
     finally:
         beside.unlink(missing_ok=True)
     return parity
-
-
-def _put_in_place(beside: Path, target: Path) -> None:
-    with beside.open("rb") as stream:
-        os.fsync(stream.fileno())
-    os.replace(beside, target)
-    sync_folder(target.parent)
 
 
 def _add_names(path: Path, classifier: Classifier) -> None:
@@ -74,7 +71,7 @@ def _add_names(path: Path, classifier: Classifier) -> None:
         "resize": "bilinear with antialiasing to the shape, aspect ratio not kept",
         "backbone": card["backbone"],
         "scores": card["scores"],
-        "handful": card["handful"],
+        "handful": card.get("handful"),
     }
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(MEMBER, json.dumps(told, indent=2))
@@ -87,15 +84,16 @@ def _same_source(classifier: Classifier, speaker: Speaker) -> weights.Source:
     name = entry["name"]
     source = weights.locate(
         name,
-        architecture=settings["architecture"],
-        preprocessing=settings["preprocessing"],
+        architecture=settings.get("architecture"),
+        preprocessing=settings.get("preprocessing"),
         size=entry["size"][0],
         speaker=speaker,
     )
-    if source.sha256 != entry["weights_sha256"]:
+    known = entry.get("weights_sha256")
+    if source.sha256 != known:
         raise BackboneError(
             f"{source.path} is not the file this model was trained on (its sha256 begins "
-            f"{source.sha256[:12]}, the card says {entry['weights_sha256'][:12]}). Put the original "
+            f"{source.sha256[:12]}, the card says {str(known)[:12]}). Put the original "
             "back, or train again."
         )
     return source

@@ -7,9 +7,9 @@ from pathlib import Path
 from handful.classifier import Classifier
 from handful.errors import ExportError
 from handful.exporters.parity import Parity, photos_to_compare
-from handful.files import refuse_existing
+from handful.files import refuse_existing, refuse_unwritable
 from handful.plain import percent
-from handful.progress import Silent, Speaker
+from handful.progress import Speaker, Warnings
 
 FORMATS = ("keras",)
 
@@ -34,7 +34,7 @@ def export(
         format: one of "keras".
         photos: a folder of photos to compare on; None takes training photos, where they still are.
         overwrite: replace an existing file.
-        speaker: told what happens; silent by default.
+        speaker: told what happens; by default only warnings show, on standard error.
 
     Returns:
         How the export compares with the original on real photos.
@@ -51,11 +51,14 @@ def export(
     if target.suffix != ".keras":
         raise ExportError(f"{target}: Keras opens only files named .keras. Choose -o {target.stem}.keras.")
     refuse_existing(target, overwrite=overwrite)
-    pixels = photos_to_compare(model, Path(photos) if photos else None)
-    from handful.exporters.keras_exporter import export_keras
+    refuse_unwritable(target)
+    listener = speaker or Warnings()
+    with listener.busy("assembling, and comparing on photos"):
+        pixels = photos_to_compare(model, Path(photos) if photos else None)
+        from handful.exporters.keras_exporter import export_keras
 
-    parity = export_keras(model, target, pixels, speaker or Silent())
-    (speaker or Silent()).say(
+        parity = export_keras(model, target, pixels, listener)
+    listener.say(
         f"{target}: compared with the model on {parity.photos} photos, the same label on "
         f"{percent(parity.same_label, 0)}, probabilities at most {parity.largest_difference:.1e} apart"
     )

@@ -40,6 +40,7 @@ class Outcome:
         sha256: of the file's content; None when it could not be read.
         vector: float32 (d,); None when the photo was refused.
         notes: what the decoder noted.
+        named: those of them that the file's name brings; the cache, which goes by content, keeps the others.
         refusal: why the photo was refused.
         cached: the vector came from the cache.
         damage: a cached record was damaged and computed again; its path and fault.
@@ -50,6 +51,7 @@ class Outcome:
     sha256: str | None = None
     vector: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     refusal: ImageError | None = None
     cached: bool = False
     damage: str | None = None
@@ -150,9 +152,11 @@ def _prepare(photo: Photo, size: tuple[int, int], cache: FeatureCache | None) ->
     try:
         data = images.read_file(photo.path)
         outcome.sha256 = sha256_of_bytes(data)
+        outcome.named = images.check_name(data, photo.name)
         record = _look_up(outcome, cache)
         if record is not None:
-            outcome.vector, outcome.notes, outcome.cached = record.vector, record.notes, True
+            outcome.vector, outcome.cached = record.vector, True
+            outcome.notes = (*outcome.named, *record.notes)
             return outcome
         decoded = images.decode(data, photo.name, size)
     except ImageError as error:
@@ -181,7 +185,8 @@ def _finish(outcome: Outcome, vector: np.ndarray, cache: FeatureCache | None) ->
     outcome.vector, outcome.pixels = vector, None
     if cache is not None and outcome.sha256 is not None:
         try:
-            cache.write(outcome.sha256, Record(vector, outcome.notes))
+            own = tuple(note for note in outcome.notes if note not in outcome.named)
+            cache.write(outcome.sha256, Record(vector, own))
         except OSError as error:
             outcome.unwritten = f"{error.filename}: {error.strerror}"
 

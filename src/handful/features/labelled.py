@@ -11,7 +11,7 @@ from handful.data.checks import (
     find_photo_problems,
     find_problems,
     in_order,
-    raise_if_errors,
+    stop_if_errors,
     too_many_bad,
     usable,
 )
@@ -60,7 +60,7 @@ def refuse_what_cannot_train(manifest: Manifest, speaker: Speaker, *, workers: i
     known = [*manifest.problems, *find_problems(manifest)]
     if any(problem.severity == "error" for problem in known):
         checked = check_manifest(manifest, speaker, workers=workers, allow_bad=allow_bad)
-        raise_if_errors(checked.problems, manifest.root)
+        stop_if_errors(checked.problems, speaker, manifest.root)
 
 
 def pass_labelled(

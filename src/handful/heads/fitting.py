@@ -8,7 +8,7 @@ solution for the penalty before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -18,11 +18,14 @@ from handful.errors import DataError
 from handful.heads import logistic
 from handful.heads.span import Span, into_span, out_of_span
 
-# In nats of the objective. Losses of neighbouring penalties differ by 1e-3 and more.
-_CHOOSING_TOLERANCE = 1e-5
-# Kept fits: probabilities move by less than 1e-4 when this is divided by ten.
-_KEPT_TOLERANCE = 1e-8
-_WORSE_IN_A_ROW = 2  # penalties beyond the best that may fail to improve before the list is cut short
+# In nats of the objective; losses of neighbouring penalties differ by 1e-3 and more.
+_CHOOSING_TOLERANCE = 3e-5
+_SCORED_TOLERANCE = 3e-7  # probabilities move by less than 1e-2 beyond, mostly by less than 1e-3
+_FINAL_TOLERANCE = 1e-8
+_AHEAD = 1.0  # of a step along the path of penalties, to start the next fit from: halves the iterations
+_IDLE = 2  # penalties in a row without a gain worth having, after which a choice looks no further
+_WORTH = 0.5  # standard errors of the paired gain that make it worth having
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,63 @@ class FittedHead:
 
 
 @dataclass(frozen=True)
+class _Task:
+    """Rows in span coordinates, sorted by fold, and how they count.
+
+    Attributes:
+        span: see `span.Span`.
+        labels: int (n,).
+        folds: int (n,), ascending.
+        classes: k.
+        balanced: count each class alike.
+    """
+
+    span: Span
+    labels: np.ndarray
+    folds: np.ndarray
+    classes: int
+    balanced: bool
+
+    @property
+    def fold_count(self) -> int:
+        return int(self.folds[-1]) + 1
+
+    def problem(self, dtype: type) -> logistic.Problem:
+        rows = self.span.rows.astype(dtype)
+        return logistic.Problem(rows, self.labels, self.classes, self.folds)
+
+    def columns(self, left_out: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray]:
+        """Row weights (n, m) of fits without some folds, and the unit of each one's penalty (m,).
+
+        Both come from the rows a fit counts and from nothing else: class sizes where classes count alike,
+        and the mean square of the rows about their own mean, by which the penalty is measured.
+        """
+        counted = [~np.isin(self.folds, out) for out in left_out]
+        sums = np.stack([self.span.rows[self.folds == fold].sum(axis=0) for fold in range(self.fold_count)])
+        squares = (self.span.rows**2).sum(axis=1) - 1  # without the bias's column of ones
+        kept = [np.delete(np.arange(self.fold_count), out) for out in left_out]
+        units = [self._unit(squares[rows], sums[folds]) for rows, folds in zip(counted, kept, strict=True)]
+        return np.stack([self._weights(rows) for rows in counted], axis=1), np.array(units)
+
+    def _weights(self, counted: np.ndarray) -> np.ndarray:
+        weights = counted.astype(np.float64)
+        if self.balanced:
+            sizes = np.bincount(self.labels[counted], minlength=self.classes)
+            weights /= np.maximum(sizes, 1)[self.labels]
+        return weights / weights.sum().clip(min=_TINY)
+
+    def _unit(self, squares: np.ndarray, sums: np.ndarray) -> float:
+        """Mean square of the counted rows' features about their mean; one where no row is left (two folds).
+
+        In the span's own scale the features' mean square over all rows is one, so squares add up to d a row.
+        """
+        if not len(squares):
+            return 1.0
+        centre = sums.sum(axis=0)[:-1] / len(squares)
+        return max((float(squares.mean()) - float(centre @ centre)) / len(self.span.centre), _TINY)
+
+
+@dataclass(frozen=True)
 class _Search:
     """One pass over folds, pairs of folds and penalties.
 
@@ -80,7 +140,7 @@ def fit_head(
     classes: int,
     penalties: tuple[float, ...],
     default_penalty: float,
-    row_weights: np.ndarray | None = None,
+    balanced: bool = False,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> FittedHead:
     """Fit the final layer on frozen features.
@@ -92,32 +152,34 @@ def fit_head(
         classes: k.
         penalties: what to try, strongest first.
         default_penalty: used where too few photos are there to choose.
-        row_weights: float (n,), positive, for example to balance classes; None counts rows alike.
+        balanced: weigh each row by the inverse of its class's size among the rows a fit counts.
         advance: called with 1 after each penalty, for a progress bar of len(penalties) steps.
 
     Raises:
         DataError: shapes disagree, a class has no row, or a value is not finite.
     """
     _refuse_bad_input(features, labels, folds, classes)
-    weights = np.ones(len(labels)) if row_weights is None else row_weights
-    span = into_span(features)
-    search = _search(span, labels, folds, weights, classes, penalties, advance)
-    outer, chosen = _choose_per_fold(search, folds, default_penalty)
-    losses = _mean_rows(search.singles)
+    order = np.argsort(folds, kind="stable")
+    task = _Task(into_span(features[order]), labels[order], folds[order], classes, balanced)
+    search = _search(task, penalties, advance)
+    outer, chosen = _choose_per_fold(search, default_penalty)
     final = _strongest_good(search.penalties, search.singles) if chosen else default_penalty
-    logits, kept = _out_of_fold(span, labels, folds, weights, classes, search, outer)
-    last = _final_fit(span, labels, weights, classes, final, search)
-    head, bias = out_of_span(span, last.coefficients[..., 0])
+    logits, converged = _out_of_fold(task, search, outer)
+    last = _final_fit(task, search, final)
+    weights, bias = out_of_span(task.span, last.coefficients[..., 0])
+    out_of_fold = np.empty_like(logits)
+    out_of_fold[order] = logits
+    losses = _mean_rows(search.singles)
     return FittedHead(
-        weights=head,
+        weights=weights,
         bias=bias,
         penalty=final,
-        out_of_fold_logits=logits,
+        out_of_fold_logits=out_of_fold,
         folds=folds,
         fold_penalties=outer,
         losses={float(p): float(v) for p, v in zip(search.penalties, losses, strict=True)},
         steps=int(last.steps[0]),
-        converged=bool(kept.converged.all() and last.converged.all()),
+        converged=bool(converged and last.converged.all()),
         chosen=chosen,
     )
 
@@ -135,67 +197,50 @@ def _refuse_bad_input(features: np.ndarray, labels: np.ndarray, folds: np.ndarra
         raise DataError("Some features are not finite numbers. The backbone file is damaged: fetch it again.")
 
 
-def _search(
-    span: Span,
-    labels: np.ndarray,
-    folds: np.ndarray,
-    weights: np.ndarray,
-    classes: int,
-    penalties: tuple[float, ...],
-    advance: Callable[[int], None],
-) -> _Search:
-    """Fit all single folds and pairs of folds, penalty by penalty, until the loss has turned."""
-    count = int(folds.max()) + 1
-    left_out = [(i,) for i in range(count)] + list(combinations(range(count), 2))
-    problem = _problem(span, labels, classes, np.float32)
-    columns = _columns(folds, left_out, weights)
-    solution = np.zeros((problem.rows.shape[1], classes, len(left_out)), dtype=np.float32)
-    unseen = _unseen(labels, folds, left_out, classes)
+def _search(task: _Task, penalties: tuple[float, ...], advance: Callable[[int], None]) -> _Search:
+    """Fit all single folds and pairs of folds, penalty by penalty, until every loss has turned."""
+    count = task.fold_count
+    left_out = [*((i,) for i in range(count)), *combinations(range(count), 2)]
+    problem = task.problem(np.float32)
+    columns, units = task.columns(left_out)
+    unseen = _unseen(task, left_out)
+    solution = np.zeros((problem.rows.shape[1], task.classes, len(left_out)), dtype=np.float32)
+    before = solution
     singles, pairs, starts = [], [], []
     for penalty in penalties:
-        held = np.full(len(left_out), penalty)
-        solution = logistic.fit(problem, columns, held, solution, _CHOOSING_TOLERANCE).coefficients
-        single, pair = _losses(problem, solution, folds, left_out, unseen)
+        # The path is smooth in the logarithm of the penalty: going on as before is the better start.
+        start = solution + _AHEAD * (solution - before)
+        before = solution
+        solution = logistic.fit(problem, columns, penalty * units, start, _CHOOSING_TOLERANCE).coefficients
+        single, pair = _losses(problem, solution, task.folds, left_out, unseen)
         singles.append(single)
         pairs.append(pair)
         starts.append(solution[..., :count])
         advance(1)
-        if _has_turned(singles, pairs):
+        if _all_have_turned(np.array(singles), np.array(pairs)):
             break
     tried = np.array(penalties[: len(singles)])
     return _Search(tried, np.array(singles), np.array(pairs), np.array(starts))
 
 
-def _problem(span: Span, labels: np.ndarray, classes: int, dtype: type) -> logistic.Problem:
-    return logistic.Problem(span.rows.astype(dtype), labels, span.variance, classes)
-
-
-def _columns(folds: np.ndarray, left_out: list[tuple[int, ...]], weights: np.ndarray) -> np.ndarray:
-    """Row weights (n, m) of the fits, zero where a row's fold is left out, each column summing to one."""
-    columns = np.stack([np.where(np.isin(folds, out), 0.0, weights) for out in left_out], axis=1)
-    return columns / columns.sum(axis=0).clip(min=np.finfo(float).tiny)
-
-
-def _unseen(
-    labels: np.ndarray, folds: np.ndarray, left_out: list[tuple[int, ...]], classes: int
-) -> np.ndarray:
+def _unseen(task: _Task, left_out: Sequence[tuple[int, ...]]) -> np.ndarray:
     """bool (n, m): the fit has no photo of the row's class, so its loss says nothing about the penalty."""
-    seen = np.stack(
-        [np.bincount(labels[~np.isin(folds, out)], minlength=classes) > 0 for out in left_out], axis=1
-    )
-    return ~seen[labels]
+    seen = [
+        np.bincount(task.labels[~np.isin(task.folds, out)], minlength=task.classes) > 0 for out in left_out
+    ]
+    return ~np.stack(seen, axis=1)[task.labels]
 
 
 def _losses(
     problem: logistic.Problem,
     solution: np.ndarray,
     folds: np.ndarray,
-    left_out: list[tuple[int, ...]],
+    left_out: Sequence[tuple[int, ...]],
     unseen: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Left-out losses: (n,) under the fit without the row's fold, (K, n) without one fold more."""
     rows = np.arange(len(folds))
-    count = int(folds.max()) + 1
+    count = int(folds[-1]) + 1
     true = problem.probabilities(solution)[rows, problem.labels]
     loss = -np.log(np.maximum(true, 1e-12))
     loss[unseen] = np.nan
@@ -217,13 +262,30 @@ def _mean_rows(losses: np.ndarray) -> np.ndarray:
     return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
-def _has_turned(singles: list[np.ndarray], pairs: list[np.ndarray]) -> bool:
-    """True when neither the whole nor any outer fold has improved for the last few penalties."""
-    if len(singles) <= _WORSE_IN_A_ROW:
-        return False
-    whole = np.stack([_mean_rows(np.array(singles)), *_mean_rows(np.array(pairs)).T])
-    whole = whole[np.isfinite(whole).all(axis=1)]
-    return bool((whole.argmin(axis=1) < len(singles) - _WORSE_IN_A_ROW).all())
+def _looked_at(losses: np.ndarray) -> tuple[int, bool]:
+    """How many penalties one choice looks at, from losses (p, n), and whether it is done with that.
+
+    A choice looks no further once two penalties running have not improved the loss by more than half its
+    noise. It sees its own rows alone, so another fold's labels cannot lengthen its list.
+    """
+    told = np.asarray(np.isfinite(losses).all(axis=0))
+    losses = losses[:, told]
+    best, idle = 0, 0
+    for at in range(1, len(losses)):
+        gain = losses[best] - losses[at]
+        if not gain.size:
+            return 1, True
+        worth_having = gain.mean() > _WORTH * gain.std() / np.sqrt(gain.size)
+        idle = 0 if worth_having else idle + 1
+        best = at if gain.mean() > 0 else best
+        if idle == _IDLE:
+            return at + 1, True
+    return len(losses), False
+
+
+def _all_have_turned(singles: np.ndarray, pairs: np.ndarray) -> bool:
+    """True when neither the final choice nor any outer fold's looks at further penalties."""
+    return all(_looked_at(losses)[1] for losses in (singles, *pairs.swapaxes(0, 1)))
 
 
 def _strongest_good(penalties: np.ndarray, losses: np.ndarray) -> float:
@@ -238,14 +300,14 @@ def _strongest_good(penalties: np.ndarray, losses: np.ndarray) -> float:
     al. 1984 (Classification and Regression Trees, section 3.4.3), on paired differences.
     """
     told = np.asarray(np.isfinite(losses).all(axis=0))
-    losses = losses[:, told]
+    losses = losses[: _looked_at(losses)[0], told]
     best = losses[int(losses.mean(axis=1).argmin())]
     apart = losses - best
     noise = apart.std(axis=1) / np.sqrt(losses.shape[1])
     return float(penalties[int(np.argmax(apart.mean(axis=1) <= noise))])
 
 
-def _choose_per_fold(search: _Search, folds: np.ndarray, default: float) -> tuple[np.ndarray, bool]:
+def _choose_per_fold(search: _Search, default: float) -> tuple[np.ndarray, bool]:
     """The penalty of each outer fold, by rows outside it; the default where no such row can tell."""
     told = np.isfinite(search.pairs.sum(axis=0)).sum(axis=1)  # (K,) rows that say something to each fold
     if (told == 0).any():
@@ -257,31 +319,19 @@ def _nearest_start(search: _Search, penalty: float) -> int:
     return int(np.abs(np.log(search.penalties) - np.log(penalty)).argmin())
 
 
-def _out_of_fold(
-    span: Span,
-    labels: np.ndarray,
-    folds: np.ndarray,
-    weights: np.ndarray,
-    classes: int,
-    search: _Search,
-    outer: np.ndarray,
-) -> tuple[np.ndarray, logistic.Fits]:
+def _out_of_fold(task: _Task, search: _Search, outer: np.ndarray) -> tuple[np.ndarray, bool]:
     """Logits float32 (n, k) of each row under the fit without its fold, at that fold's own penalty."""
-    count = len(outer)
-    problem = _problem(span, labels, classes, np.float64)
-    columns = _columns(folds, [(i,) for i in range(count)], weights)
-    start = np.stack([search.starts[_nearest_start(search, p)][..., i] for i, p in enumerate(outer)], axis=-1)
-    fits = logistic.fit(problem, columns, outer, start, _KEPT_TOLERANCE)
-    logits = problem.logits(fits.coefficients)[np.arange(len(folds)), :, folds]
+    problem = task.problem(np.float32)
+    columns, units = task.columns([(i,) for i in range(len(outer))])
+    starts = [search.starts[_nearest_start(search, penalty)][..., i] for i, penalty in enumerate(outer)]
+    fits = logistic.fit(problem, columns, outer * units, np.stack(starts, axis=-1), _SCORED_TOLERANCE)
+    logits = problem.logits(fits.coefficients)[np.arange(len(task.folds)), :, task.folds]
     logits -= logits.mean(axis=1, keepdims=True)
-    return logits.astype(np.float32), fits
+    return logits, bool(fits.converged.all())
 
 
-def _final_fit(
-    span: Span, labels: np.ndarray, weights: np.ndarray, classes: int, penalty: float, search: _Search
-) -> logistic.Fits:
+def _final_fit(task: _Task, search: _Search, penalty: float) -> logistic.Fits:
     """The fit on all rows that is delivered."""
-    problem = _problem(span, labels, classes, np.float64)
+    columns, units = task.columns([()])
     start = search.starts[_nearest_start(search, penalty)].mean(axis=-1, keepdims=True)
-    column = (weights / weights.sum())[:, None]
-    return logistic.fit(problem, column, np.array([penalty]), start, _KEPT_TOLERANCE)
+    return logistic.fit(task.problem(np.float64), columns, penalty * units, start, _FINAL_TOLERANCE)

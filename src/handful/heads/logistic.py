@@ -19,6 +19,7 @@ import numpy as np
 _MEMORY = 6  # pairs of steps and gradient changes kept; 10 was no faster on 2,000 x 1,280
 _MOST_STEPS = 500
 _MOST_HALVINGS = 20
+_ROUNDING = 32  # a tolerance below so many units in the last place of the objective cannot be met
 _SUFFICIENT = 1e-4  # share of the promised decrease a step must bring (Armijo)
 
 
@@ -65,17 +66,18 @@ class Problem:
     Args:
         rows: (n, r), the last column ones; its dtype is the precision of all arithmetic.
         labels: int (n,), each in [0, classes).
-        variance: (r,), mean square of each column.
         classes: k.
+        blocks: int (n,), sorted: rows of one block count or do not count together in every fit (folds), so
+            that a fit skips whole blocks. With five folds that saves a third of the work.
     """
 
-    def __init__(self, rows: np.ndarray, labels: np.ndarray, variance: np.ndarray, classes: int) -> None:
+    def __init__(self, rows: np.ndarray, labels: np.ndarray, classes: int, blocks: np.ndarray) -> None:
         self.rows = rows
-        self.columns = np.ascontiguousarray(rows.T)
         self.labels = labels
-        self.variance = variance.astype(rows.dtype)
         self.classes = classes
-        self._order = np.arange(len(rows))
+        edges = [*np.flatnonzero(np.diff(blocks)) + 1, len(rows)]
+        starts = [0, *edges[:-1]]
+        self._parts = [_Part(rows[a:b], labels[a:b], slice(a, b)) for a, b in zip(starts, edges, strict=True)]
 
     def probabilities(self, coefficients: np.ndarray) -> np.ndarray:
         """Softmax probabilities (n, k, m) of coefficients (r, k, m)."""
@@ -94,32 +96,61 @@ class Problem:
         self, coefficients: np.ndarray, weights: np.ndarray, penalty: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Objective (m,) and gradient (r, k, m) at coefficients (r, k, m)."""
-        r, k, m = coefficients.shape
-        logits = self.logits(coefficients)
-        logits -= logits.max(axis=1, keepdims=True)
-        true = logits[self._order, self.labels]
-        np.exp(logits, out=logits)
-        total = logits.sum(axis=1)
-        value = (weights * (np.log(total) - true)).sum(axis=0)
-        logits *= (weights / total)[:, None, :]
-        logits[self._order, self.labels] -= weights
-        gradient = (self.columns @ logits.reshape(-1, k * m)).reshape(r, k, m)
         held = coefficients[:-1]
-        value += 0.5 * penalty * _dot(held, held)
-        gradient[:-1] += penalty * held
+        value = 0.5 * penalty * _dot(held, held)
+        gradient = np.zeros_like(coefficients)
+        gradient[:-1] = penalty * held
+        for part in self._parts:
+            counting = np.flatnonzero(weights[part.place.start])
+            if not len(counting):
+                continue
+            every = len(counting) == len(penalty)
+            chosen = coefficients if every else np.ascontiguousarray(coefficients[..., counting])
+            loss, slope = part.loss_and_gradient(chosen, weights[part.place][:, counting])
+            value[counting] += loss
+            if every:
+                gradient += slope
+            else:
+                gradient[..., counting] += slope
         return value, gradient
 
     def curvature_scale(self, start: np.ndarray, weights: np.ndarray, penalty: np.ndarray) -> np.ndarray:
         """Inverse square root of a diagonal estimate of the Hessian at `start`, (r, k, m).
 
-        Entry (j, c): variance_j * mean of p_c (1 - p_c) over the counted rows, plus the penalty.
+        Entry (j, c): mean square of coordinate j times mean of p_c (1 - p_c), both over the counted rows,
+        plus the penalty.
         """
         spread = self.probabilities(start)
         spread *= 1 - spread
         per_class = np.einsum("nm,nkm->km", weights, spread)
-        curvature = self.variance[:, None, None] * np.maximum(per_class, 1e-6)
+        squares = (self.rows**2).T @ weights
+        curvature = squares[:, None, :] * np.maximum(per_class, 1e-6) + np.finfo(self.rows.dtype).eps
         curvature[:-1] += penalty
         return (1 / np.sqrt(curvature)).astype(self.rows.dtype)
+
+
+class _Part:
+    """Rows that count together: their share of the loss and of the gradient."""
+
+    def __init__(self, rows: np.ndarray, labels: np.ndarray, place: slice) -> None:
+        self.rows, self.labels, self.place = rows, labels, place
+        self._columns = np.ascontiguousarray(rows.T)
+        self._order = np.arange(len(rows))
+
+    def loss_and_gradient(
+        self, coefficients: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted cross-entropy (m,) and its gradient (r, k, m); weights (rows, m)."""
+        r, k, m = coefficients.shape
+        logits = (self.rows @ coefficients.reshape(r, k * m)).reshape(-1, k, m)
+        logits -= logits.max(axis=1, keepdims=True)
+        true = logits[self._order, self.labels]
+        np.exp(logits, out=logits)
+        total = logits.sum(axis=1)
+        loss = (weights * (np.log(total) - true)).sum(axis=0)
+        logits *= (weights / total)[:, None, :]
+        logits[self._order, self.labels] -= weights
+        return loss, (self._columns @ logits.reshape(-1, k * m)).reshape(r, k, m)
 
 
 def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -148,7 +179,8 @@ def fit(
     converged = np.zeros(len(penalty), dtype=bool)
     state = _begin(problem, weights, penalty, found)
     for step in range(_MOST_STEPS):
-        done = 0.5 * _dot(state.gradient, state.gradient) <= tolerance
+        precision = _ROUNDING * np.finfo(dtype).eps * np.abs(state.value)
+        done = 0.5 * _dot(state.gradient, state.gradient) <= np.maximum(tolerance, precision)
         converged[state.which[done]] = True
         if _retire(state, done, found, steps, step):
             break

@@ -24,16 +24,14 @@ class Span:
         basis: float64 (d, r), orthonormal columns.
         centre: float64 (d,), subtracted before rotating. Centring only moves the bias, which is not
             penalised, so it gives no information about a left-out row to the others.
-        scale: one positive number, the root mean square of the centred features; it sets the unit of
-            the penalty and nothing else.
-        variance: float64 (r + 1,), mean square of each column of `rows`.
+        scale: one positive number, the root mean square of the centred features; fits measure their
+            penalty by the rows they count, so it decides nothing.
     """
 
     rows: np.ndarray
     basis: np.ndarray
     centre: np.ndarray
     scale: float
-    variance: np.ndarray
 
 
 def into_span(features: np.ndarray) -> Span:
@@ -45,15 +43,16 @@ def into_span(features: np.ndarray) -> Span:
     wide /= scale
     basis = _basis(wide)
     rows = np.hstack([wide @ basis, np.ones((len(wide), 1))])
-    return Span(rows, basis, centre, scale, np.mean(rows**2, axis=0))
+    return Span(rows, basis, centre, scale)
 
 
 def _basis(centred: np.ndarray) -> np.ndarray:
     """Orthonormal basis (d, r) of the row space, by the smaller of the two Gram matrices."""
     n, d = centred.shape
     if n >= d:
-        values, vectors = np.linalg.eigh(centred.T @ centred)
-        return vectors[:, _kept(values)]
+        # Any orthonormal basis will do, to rounding; half precision of the Gram matrix halves the time.
+        values, vectors = np.linalg.eigh((centred.T @ centred).astype(np.float32))
+        return vectors[:, _kept(values)].astype(np.float64)
     values, vectors = np.linalg.eigh(centred @ centred.T)
     kept = _kept(values)
     return centred.T @ (vectors[:, kept] / np.sqrt(values[kept]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -157,16 +158,25 @@ def _path_of(source: Source) -> Any:
 
 def _file_core(source: Source, size: int) -> keras.Model:
     path = _path_of(source)
-    safety.check_keras_file(path)
-    try:
-        model: Any = keras.models.load_model(str(path), compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError, AttributeError) as error:
-        raise BackboneError(
-            f"{path} is not a model that Keras {keras.__version__} opens ({error}). "
-            "Save it again with `model.save('name.keras')` from this version of Keras."
-        ) from error
+    model = open_model(path)
     # The outputs are found before the size changes: after that each layer has two inputs and two outputs.
     return _of_size(_two_outputs(_without_classifier(model), source.name), path, size)
+
+
+def open_model(path: Path) -> Any:
+    """Open a .keras file that passes `safety.check_keras_file`, in Keras' safe mode, without compiling it.
+
+    Raises:
+        BackboneError: the file is unsafe, damaged, or not of this Keras.
+    """
+    safety.check_keras_file(path)
+    try:
+        return keras.models.load_model(str(path), compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises anything on a strange config; translated at the door
+        raise BackboneError(
+            f"{path} is not a model that Keras {keras.__version__} opens ({type(error).__name__}: {error}). "
+            "Save it again with `model.save('name.keras')` from this version of Keras."
+        ) from error
 
 
 def _without_classifier(model: keras.Model) -> keras.Model:
@@ -182,7 +192,8 @@ def _without_classifier(model: keras.Model) -> keras.Model:
     last = len(layers) - 1
     while last > 0 and isinstance(layers[last], _HEAD_LAYERS):
         last -= 1
-    return keras.Model(model.inputs[0], layers[last].output, name=model.name)
+    # What enters the head: the `output` of a model that is a layer belongs to itself, not to the outer graph.
+    return keras.Model(model.inputs[0], layers[last + 1].input, name=model.name)
 
 
 _HEAD_LAYERS = (
@@ -201,9 +212,10 @@ def _ends_in_classifier(model: keras.Model) -> bool:
     return isinstance(last, keras.layers.Dense) or activation in ("softmax", "sigmoid")
 
 
-def has_classifier(source: Source) -> bool:
-    """Whether a local .keras file ends in a classifier, which `feature_model` cuts off."""
-    return source.architecture == "file" and safety.check_keras_file(_path_of(source)).has_classifier
+def notes_on(source: Source) -> tuple[str, ...]:
+    """What a user should know of the network that `feature_model` builds: that a classifier was cut off."""
+    cut = source.architecture == "file" and safety.check_keras_file(_path_of(source)).has_classifier
+    return ("the classifier of the file was cut off",) if cut else ()
 
 
 def _of_size(model: keras.Model, path: Any, size: int) -> keras.Model:
@@ -229,7 +241,10 @@ def _of_size(model: keras.Model, path: Any, size: int) -> keras.Model:
 def _two_outputs(model: keras.Model, name: str) -> keras.Model:
     """Give the model its pooled vector and, beside it, the map that was pooled."""
     output = model.outputs[0]
-    if len(output.shape) == 4:
+    inner, calls, _ = output._keras_history  # how Keras says which layer made a tensor
+    if isinstance(inner, keras.Model) and len(inner.inputs) == len(inner.outputs) == 1:  # as our exports are
+        pooled, spatial = _two_outputs(inner, name)(inner._inbound_nodes[calls].input_tensors[0])
+    elif len(output.shape) == 4:
         pooled, spatial = keras.layers.GlobalAveragePooling2D(name="handful_pool")(output), output
     elif len(output.shape) == 2:
         pooled, spatial = output, _last_map(model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from handful.backbones import CATALOGUE
 from handful.errors import BackboneError
 from handful.files import sha256_of_bytes, sha256_of_file, write_atomically
 from handful.networks import sidecars
+from handful.networks.litert import litert_is_installed
 from handful.networks.sidecars import Sidecar
 from handful.networks.weights import Source
 from handful.progress import Speaker
@@ -57,7 +57,18 @@ def runs_on_litert(source: Source) -> bool:
     """Whether this machine has LiteRT and the catalogue says that the network converts."""
     listed = CATALOGUE.get(source.architecture)
     converts = listed is None or listed.litert
-    return converts and importlib.util.find_spec("ai_edge_litert") is not None
+    return converts and litert_is_installed()
+
+
+def is_converted(source: Source, folder: Path) -> bool:
+    """Whether the converted network of a source, at its size, lies in `folder`; its hash is not checked."""
+    path = _path(source, folder)
+    return path.is_file() and sidecars.read(path.with_suffix(".json")) is not None
+
+
+def _path(source: Source, folder: Path) -> Path:
+    name = sidecars.stem(source.architecture, source.sha256, source.size, source.preprocessing)
+    return folder / f"{name}.tflite"
 
 
 def converted(source: Source, size: int | None, folder: Path, speaker: Speaker) -> Converted | None:
@@ -80,8 +91,7 @@ def converted(source: Source, size: int | None, folder: Path, speaker: Speaker) 
     if not runs_on_litert(source):
         return None
     source = replace(source, size=size or source.size)
-    name = sidecars.stem(source.architecture, source.sha256, source.size, source.preprocessing)
-    path = folder / f"{name}.tflite"
+    path = _path(source, folder)
     found = _kept(path, speaker)
     if found is None:
         _make(source, path, speaker)
@@ -93,13 +103,6 @@ def converted(source: Source, size: int | None, folder: Path, speaker: Speaker) 
             )
         return replace(found, was_cached=False)
     return found
-
-
-def on_disk(folder: Path) -> list[Converted]:
-    """List the sound converted networks in `folder`, by file name."""
-    paths = sorted(folder.glob(f"*-v{sidecars.CONVERTER_VERSION}.tflite"))
-    records = [(path, _sound(path)) for path in paths]
-    return [_converted(path, record) for path, record in records if record]
 
 
 def _sound(path: Path) -> Sidecar | None:
@@ -144,11 +147,11 @@ def _make(source: Source, path: Path, speaker: Speaker) -> None:
     pooled, spatial = convert.output_positions(content)
     shapes = convert.output_shapes(content)
     rows, columns, channels = shapes[spatial][1:]
-    notes = ("the classifier of the file was cut off",) if build.has_classifier(source) else ()
     record = Sidecar(
         source.architecture, source.sha256, source.preprocessing, source.size, sha256_of_bytes(content),
         shapes[pooled][-1], (rows, columns, channels), pooled, spatial, round(seconds, 2),
-        round(convert.photos_per_second(content), 1), notes, model.count_params(),
+        round(convert.photos_per_second(content), 1), build.notes_on(source), model.count_params(),
+        source.of_catalogue,
     )  # fmt: skip
     write_atomically(path, content)
     write_atomically(path.with_suffix(".json"), record.to_json())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import queue
@@ -19,6 +20,7 @@ from handful.progress import Speaker
 
 CONNECT_SECONDS = 5.0  # offline must show within seconds
 _CHUNK = 256 * 1024
+_DISK_REFUSES = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 _UNIT = 2**20  # the bar counts MB
 
 
@@ -50,8 +52,8 @@ def fetch_file(url: str, path: Path, *, what: str, expected: str | None, speaker
         raise _failure(url, path, what, error) from error
     except OSError as error:
         # A stalled or reset connection has no file name; a refusing disk has.
-        if error.filename is not None or error.errno in (28, 30, 122):
-            raise write_error(path, error) from error
+        if error.filename is not None or error.errno in _DISK_REFUSES:
+            raise BackboneError(str(write_error(path, error))) from error
         raise _failure(url, path, what, error) from error
     except _WrongContentError as error:
         raise _failure(url, path, what, error) from error

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,10 @@ _WAY_OUT = (
     "Save only the weights with `model.save_weights('name.weights.h5')` and pass that with --architecture, "
     "or rebuild the model from plain Keras layers and save it as .keras."
 )
-_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+_MEMBERS = {"metadata.json", "config.json", "model.weights.h5", "handful.json"}  # the last: our own exports
+_UNREADABLE = (
+    OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, KeyError,
+)  # fmt: skip
 _LARGEST_CONFIG = 32 * 2**20
 _LARGEST_WEIGHTS = 4 * 2**30
 _DEEPEST = 200  # brackets; a plain network has about 15, each nesting of models adds about 8
@@ -77,7 +81,7 @@ def check_keras_file(path: Path) -> KerasFile:
             _check_classes(path, config)
             with archive.open("model.weights.h5") as stream:
                 _check_hdf5(path, stream)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+    except _UNREADABLE as error:
         what = f"it is not a readable .keras file ({error})"
         raise _refusal(path, what, "Copy it again, or save it again with Keras.") from error
     return _facts(config)

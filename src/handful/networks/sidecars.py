@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from handful.files import sha256_of_file
+
 CONVERTER_VERSION = 1  # raise it when the conversion changes what a network computes or gives
 _LARGEST = 64 * 1024
 
@@ -30,6 +32,7 @@ class Sidecar:
         photos_per_second: two threads, this machine.
         notes: what was said when it was made.
         weights_count: how many weights the network has before conversion, batch-norm statistics included.
+        of_catalogue: the weights were the catalogue's own, not a user's file of the same architecture.
     """
 
     architecture: str
@@ -45,6 +48,7 @@ class Sidecar:
     photos_per_second: float
     notes: tuple[str, ...]
     weights_count: int
+    of_catalogue: bool = False
 
     def to_json(self) -> bytes:
         """Give the record as a JSON text, in UTF-8."""
@@ -78,15 +82,32 @@ def _is_plausible(record: Sidecar) -> bool:
         and isinstance(record.size, int)
         and isinstance(record.feature_dim, int)
         and isinstance(record.weights_count, int)
+        and isinstance(record.of_catalogue, bool)
+        and isinstance(record.photos_per_second, int | float)
         and len(record.map_shape) == 3
         and {record.pooled_output, record.map_output} == {0, 1}
     )
 
 
-def any_converted(folder: Path, architecture: str) -> Sidecar | None:
-    """Find a converted network of a catalogue name, whatever its size; None if there is none."""
-    for path in sorted(folder.glob(f"{architecture}-*-v{CONVERTER_VERSION}.json")):
-        record = read(path)
-        if record and record.architecture == architecture and path.with_suffix(".tflite").is_file():
+def records_of_catalogue(folder: Path) -> list[Sidecar]:
+    """List the records of networks made of the catalogue's own weights; no network file is read or hashed."""
+    return [record for _, record in _of_catalogue(folder)]
+
+
+def stand_in(folder: Path, architecture: str, size: int, preprocessing: str) -> Sidecar | None:
+    """Find a sound converted network that can stand in for the catalogue's weights; None if there is none.
+
+    One made of a user's own weights, at another size or with other preprocessing never does.
+    """
+    for path, record in _of_catalogue(folder):
+        its = record.architecture, record.size, record.preprocessing
+        if its == (architecture, size, preprocessing) and sha256_of_file(path) == record.sha256:
             return record
     return None
+
+
+def _of_catalogue(folder: Path) -> list[tuple[Path, Sidecar]]:
+    """Pair each network file with its record, where the record says that its weights were the catalogue's."""
+    paths = sorted(folder.glob(f"*-v{CONVERTER_VERSION}.json"))
+    pairs = [(path.with_suffix(".tflite"), read(path)) for path in paths]
+    return [(path, record) for path, record in pairs if record and record.of_catalogue and path.is_file()]

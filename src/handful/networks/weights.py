@@ -15,9 +15,8 @@ from pathlib import Path
 from handful.backbones import AUTO_ORDER, CATALOGUE, EMBEDDED, PREPROCESSINGS, Backbone, find
 from handful.errors import BackboneError
 from handful.files import sha256_of_file
-from handful.networks import safety
+from handful.networks import safety, sidecars
 from handful.networks.fetching import fetch_file
-from handful.networks.sidecars import any_converted
 from handful.progress import Speaker
 
 _WEIGHTS_SUFFIXES = (".h5", ".hdf5")
@@ -28,7 +27,7 @@ class Source:
     """Where a backbone comes from and how to run it.
 
     Attributes:
-        name: as the user asked for it, "auto" resolved: a catalogue name, "embedded", or a file's path.
+        name: what was asked for, "auto" resolved: a catalogue name, "embedded", or a file's absolute path.
         architecture: a catalogue name, "embedded", or "file" for a whole local model.
         path: the weights; None when only a converted network of them is left on disk.
         sha256: of the weights file.
@@ -45,11 +44,26 @@ class Source:
     size: int
     chosen_because: str | None = None
 
+    @property
+    def of_catalogue(self) -> bool:
+        """Whether the weights are the catalogue's own (or embedded), not those of a file of the user's."""
+        return self.name == self.architecture
+
 
 def keras_home() -> Path:
-    """The folder Keras keeps its files in: KERAS_HOME, or ~/.keras; read anew at each call."""
-    chosen = os.environ.get("KERAS_HOME")
-    return Path(chosen).expanduser() if chosen else Path("~/.keras").expanduser()
+    """The folder Keras keeps its files in: KERAS_HOME, or ~/.keras; read anew at each call.
+
+    Raises:
+        BackboneError: this user has no home folder.
+    """
+    chosen = os.environ.get("KERAS_HOME") or "~/.keras"
+    path = os.path.expanduser(chosen)  # Path.expanduser raises RuntimeError where there is no home
+    if path.startswith("~"):
+        raise BackboneError(
+            f"{chosen} cannot be found: this user has no home folder here. Set KERAS_HOME to a folder for "
+            "pretrained weights, or use --backbone embedded, which needs none."
+        )
+    return Path(path)
 
 
 def weights_path(backbone: Backbone) -> Path:
@@ -78,29 +92,30 @@ def locate(
         size: side of the square of pixels; None is what the network was trained with.
         speaker: is told what was chosen when "auto" had to make do.
         fetch: whether the network may be used.
-        networks: folder of converted networks; one found there stands in for weights that are gone.
+        networks: folder of converted networks; one found there, made of the same weights at the size asked
+            for, stands in for weights that are gone; None where LiteRT is not to run it.
 
     Raises:
         BackboneError: unknown name, missing or unsafe file, no network, a size too small.
     """
     _check_preprocessing(preprocessing)
     if _is_path(name):
-        source = _local(Path(name).expanduser(), architecture, preprocessing, size)
+        source = _local(name, architecture, preprocessing, size)
     elif architecture is not None:
         raise BackboneError(
             f"--architecture {architecture} was given, but --backbone {name} is no file of weights. "
             "Leave --architecture out, or pass the path of the weights as --backbone."
         )
     elif name == "auto":
-        source = _auto(speaker, fetch, networks)
+        source = _auto(speaker, fetch, networks, size)
     else:
-        source = _named(find(name), speaker, fetch, networks)
+        source = _named(find(name), speaker, fetch, networks, size)
     return _sized(_overridden(source, preprocessing), size)
 
 
 def on_disk(backbone: Backbone) -> bool:
     """Whether the weights of a backbone are in the package or in KERAS_HOME (their hash is not checked)."""
-    return weights_path(backbone).is_file()
+    return os.path.isfile(weights_path(backbone))  # Path.is_file raises where a folder is closed to us
 
 
 def download(backbone: Backbone, speaker: Speaker) -> Path:
@@ -131,7 +146,7 @@ def _is_path(name: str) -> bool:
 def _overridden(source: Source, preprocessing: str | None) -> Source:
     if preprocessing is None or preprocessing == source.preprocessing:
         return source
-    if source.name == source.architecture:
+    if source.of_catalogue:
         raise BackboneError(
             f"--preprocessing {preprocessing} does not go with {source.name}, which was trained with "
             f"{source.preprocessing!r}. It is for network files of your own: leave it out."
@@ -148,8 +163,10 @@ def _sized(source: Source, size: int | None) -> Source:
     return replace(source, size=size)
 
 
-def _named(backbone: Backbone, speaker: Speaker, fetch: bool, networks: Path | None) -> Source:
-    found = _present(backbone, speaker, networks)
+def _named(
+    backbone: Backbone, speaker: Speaker, fetch: bool, networks: Path | None, size: int | None
+) -> Source:
+    found = _present(backbone, speaker, networks, size)
     if found is not None:
         return found
     if not fetch:
@@ -160,15 +177,18 @@ def _named(backbone: Backbone, speaker: Speaker, fetch: bool, networks: Path | N
     return _source(backbone, download(backbone, speaker))
 
 
-def _present(backbone: Backbone, speaker: Speaker, networks: Path | None) -> Source | None:
+def _present(backbone: Backbone, speaker: Speaker, networks: Path | None, size: int | None) -> Source | None:
     """Give the backbone from disk: its sound weights, else a converted network made of them."""
     path = weights_path(backbone)
-    if path.is_file() and _is_sound(backbone, path, speaker):
+    if on_disk(backbone) and _is_sound(backbone, path, speaker):
         return _source(backbone, path)
-    record = any_converted(networks, backbone.name) if networks else None
+    if networks is None:
+        return None
+    record = sidecars.stand_in(networks, backbone.name, size or backbone.size, backbone.preprocessing)
     if record is None:
         return None
     note = f"the weights of {backbone.name} are gone from {path}; its converted network is used"
+    speaker.warn(note)
     return Source(
         backbone.name, backbone.name, None, record.source_sha256, backbone.preprocessing, record.size, note
     )
@@ -186,7 +206,7 @@ def _is_sound(backbone: Backbone, path: Path, speaker: Speaker) -> bool:
     if backbone.weights_hash is None:
         damage = safety.hdf5_damage(path)
     else:
-        damage = None if digest_matches(path, backbone.weights_hash) else "its hash is not the published one"
+        damage = _hash_damage(path, backbone.weights_hash)
     if damage is None:
         return True
     aside = path.with_name(path.name + ".damaged")
@@ -194,6 +214,13 @@ def _is_sound(backbone: Backbone, path: Path, speaker: Speaker) -> bool:
         path.replace(aside)
     speaker.warn(f"{path} is damaged ({damage}); it was renamed to {aside.name} and will be fetched again")
     return False
+
+
+def _hash_damage(path: Path, expected: str) -> str | None:
+    try:
+        return None if digest_matches(path, expected) else "its hash is not the published one"
+    except OSError as error:
+        return f"unreadable: {error.strerror or error}"
 
 
 def digest_matches(path: Path, expected: str) -> bool:
@@ -205,9 +232,9 @@ def digest_matches(path: Path, expected: str) -> bool:
     return digest.hexdigest() == expected
 
 
-def _auto(speaker: Speaker, fetch: bool, networks: Path | None) -> Source:
+def _auto(speaker: Speaker, fetch: bool, networks: Path | None, size: int | None) -> Source:
     best = CATALOGUE[AUTO_ORDER[0]]
-    found = _present(best, speaker, networks)
+    found = _present(best, speaker, networks, size)
     if found is not None:
         return _because(found, f"auto: {best.name} is the best ImageNet backbone for a CPU")
     failure = "the network was not to be used"
@@ -217,14 +244,16 @@ def _auto(speaker: Speaker, fetch: bool, networks: Path | None) -> Source:
             return _source(best, path, f"auto: {best.name} is the best ImageNet backbone for a CPU")
         except BackboneError as error:
             failure = str(error)
-    return _next_best(best, failure, speaker, networks)
+    return _next_best(best, failure, speaker, networks, size)
 
 
-def _next_best(best: Backbone, failure: str, speaker: Speaker, networks: Path | None) -> Source:
+def _next_best(
+    best: Backbone, failure: str, speaker: Speaker, networks: Path | None, size: int | None
+) -> Source:
     """Take the best backbone that is on disk, else the embedded one, and say so in one line."""
     reason = failure.partition(". ")[0].strip().rstrip(".")
     for name in AUTO_ORDER[1:]:
-        found = _present(CATALOGUE[name], speaker, networks)
+        found = _present(CATALOGUE[name], speaker, networks, size)
         if found is not None:
             line = f"{best.name} could not be had ({reason}); using {name}, the best backbone on disk"
             break
@@ -243,10 +272,11 @@ def _because(source: Source, line: str) -> Source:
     return replace(source, chosen_because=note)
 
 
-def _local(path: Path, architecture: str | None, preprocessing: str | None, size: int | None) -> Source:
-    if not path.is_file():
+def _local(name: str, architecture: str | None, preprocessing: str | None, size: int | None) -> Source:
+    path = Path(os.path.expanduser(name)).absolute()  # so that a trained folder is understood from anywhere
+    if not os.path.isfile(path):
         raise BackboneError(
-            f"There is no file {path}. --backbone takes a catalogue name (`handful backbones` lists them), "
+            f"There is no file {name}. --backbone takes a catalogue name (`handful backbones` lists them), "
             "'auto', 'embedded', or the path of a .keras or .h5 file."
         )
     if path.suffix.lower() in _WEIGHTS_SUFFIXES:
