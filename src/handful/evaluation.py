@@ -162,8 +162,10 @@ def evaluate(
     manifest = Manifest.read(photos, classes=model.classes)
     stop_if_errors(manifest.problems, listener, manifest.root)
     count = workers or default_workers()
+    part = manifest.to_score()
+    _tell_part(manifest, part, listener)
     labelled = pass_labelled(
-        manifest.to_score(), model.engine, _cache(model), listener,
+        part, model.engine, _cache(model), listener,
         workers=count, allow_bad=True, for_training=False,
     )  # fmt: skip
     rows, values, known = _fresh(labelled, read_out_of_fold_hashes(model.artefact))
@@ -188,6 +190,13 @@ def evaluate(
     )
 
 
+def _tell_part(manifest: Manifest, part: Manifest, speaker: Speaker) -> None:
+    aside = len(manifest.rows) - len(part.rows)
+    if aside:
+        which = f"{len(part.rows):,} {part.rows[0].split} photos"
+        speaker.say(f"scoring the {which}; {aside:,} others are left aside")
+
+
 def _cache(model: Classifier) -> FeatureCache | None:
     """The features of the model's network, if this Handful would compute the very same."""
     space = model.card["network"].get("space")
@@ -195,7 +204,8 @@ def _cache(model: Classifier) -> FeatureCache | None:
         known = Space(**{**space, "size": tuple(space["size"])})
     except (TypeError, KeyError):  # a card from before features were named in it
         return None
-    if known.decoder != images.DECODER_VERSION:
+    same = known.decoder == images.DECODER_VERSION and known.engine == model.engine.id
+    if not same:
         return None
     return FeatureCache(cache_folder() / FEATURES, known)
 

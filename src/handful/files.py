@@ -278,7 +278,7 @@ def refuse_existing(target: Path, *, overwrite: bool) -> None:
     if os.path.exists(target) and not overwrite:  # Path.exists raises for names no file can have
         raise ArtefactError(
             f"{target} exists already and is left as it is. "
-            "Choose another name with -o, or pass --overwrite to replace it."
+            "Choose another name with -o, or replace it with --overwrite (in Python: overwrite=True)."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -24,9 +25,15 @@ def loaded_and_frozen(speaker: Speaker, frozen: Frozen, manifest: Manifest) -> N
     rows, columns = frozen.engine.size
     names = [printable(name) for name in manifest.classes]
     told = ", ".join(names[:_MOST_CLASSES]) + (", ..." if len(names) > _MOST_CLASSES else "")
-    speaker.say(f"{counted(len(manifest.rows), 'photo')} of {len(names)} classes: {told}")
+    learned = counted(len(manifest.of("train").rows), "photo")
+    speaker.say(f"{learned} to learn from, of {len(names)} classes: {told}{_set_aside(manifest)}")
     speaker.say(f"1 load     {frozen.description}, {columns} x {rows} pixels")
     speaker.say(f"2 freeze   all its {frozen.weights_count:,} weights, batch-norm included, stay as they are")
+
+
+def _set_aside(manifest: Manifest) -> str:
+    parts = [(split, len(manifest.of(split).rows)) for split in ("validation", "test")]
+    return "".join(f"; {count:,} set aside for {split}" for split, count in parts if count)
 
 
 def passed(speaker: Speaker, labelled: Labelled) -> None:
@@ -74,7 +81,9 @@ def _how_chosen(head: FittedHead) -> str:
     return f"chosen among {len(head.losses)} by {folds}-fold cross-validation"
 
 
-def finished(speaker: Speaker, labelled: Labelled, scores: dict[str, Scores], head: FittedHead) -> None:
+def finished(
+    speaker: Speaker, labelled: Labelled, scores: dict[str, Scores], head: FittedHead, target: Path
+) -> None:
     """The result: what to believe, the commonest mistake, what to do next."""
     classes = labelled.manifest.classes
     own = scores["cross_validation"]
@@ -94,6 +103,8 @@ def finished(speaker: Speaker, labelled: Labelled, scores: dict[str, Scores], he
     for line in [confusion_line(own, classes), next_line(own, classes)]:
         if line:
             speaker.say(line)
+    place = printable(str(target))
+    speaker.say(f"written to {place}; try it: handful predict {place} new.jpg")
 
 
 def score_lines(scores: Scores, where: str) -> list[str]:
@@ -137,16 +148,14 @@ def confusion_line(scores: Scores, classes: Sequence[str]) -> str:
 
 
 def next_line(scores: Scores, classes: Sequence[str]) -> str:
-    """What would help most, from the scores alone."""
+    """What would help, from the scores alone; "" when nothing stands out."""
     counts = scores.confusion.sum(axis=1)
     worst = int(np.nanargmin(scores.recall))
     if scores.accuracy.high - scores.accuracy.low > 0.1:
-        least = int(counts.argmin())
-        return (
-            f"next: more photos would narrow the interval most; start with {printable(classes[least])} "
-            f"({int(counts[least])} photos)"
-        )
+        first = worst if len(set(counts)) == 1 else int(counts.argmin())
+        name, photos = printable(classes[first]), counted(int(counts[first]), "photo")
+        return f"next: more photos would narrow the interval; start with {name} ({photos})"
     if scores.recall[worst] < 0.8:
         name = printable(classes[worst])
         return f"next: {name} is recognised least ({100 * scores.recall[worst]:.0f} %): add photos of it"
-    return "next: `handful predict` new photos; `handful evaluate` on labelled ones that were set aside"
+    return ""

@@ -114,7 +114,7 @@ def _write(photos: Source, target: Path, config: TrainConfig, speaker: Speaker, 
         target, card, frozen.network, head.weights, head.bias, table,
         network_sha256=frozen.network_sha256, overwrite=overwrite,
     )  # fmt: skip
-    telling.finished(speaker, labelled, scores, head)
+    telling.finished(speaker, labelled, scores, head, target)
 
 
 def _fit(labelled: Labelled, config: TrainConfig, speaker: Speaker) -> FittedHead:

@@ -61,20 +61,19 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("name", "MB", "pixels", "top-1 %", "photos/s", "preprocessing", "licence", "on disk"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("name", "MB", "pixels", "top-1 %", "photos/s", "scaling", "on disk"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("licence of the weights", overflow="fold")
     for row in rows:
         cells = (
             row["name"], row["megabytes"], row["pixels"], row["imagenet_top1"] or "-", _speed(row),
-            row["preprocessing"], row["licence"], "yes" if row["on_disk"] else "no",
+            row["preprocessing"], "yes" if row["on_disk"] else "no", row["licence"],
         )  # fmt: skip
         table.add_row(*(Text(str(cell)) for cell in cells))
     console = Console()
-    console.print(table, soft_wrap=not console.is_terminal)
-    print(
-        "photos/s: measured here when it was converted; ~ measured on two cores of a reference machine. "
-        "Weights are fetched on first use."
-    )
+    (console if console.is_terminal else Console(width=160)).print(table)
+    print("The best for a CPU first; weights are fetched on first use.")
+    print("photos/s: measured here when it was converted; ~ on two cores of a reference machine.")
 
 
 def _speed(row: dict[str, Any]) -> str:

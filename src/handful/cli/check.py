@@ -11,11 +11,18 @@ from handful.cli.options import AllowBad, AsJson, Photos, Quiet, Workers
 from handful.cli.running import MISTAKE, SOME_REFUSED, print_json, user_errors
 
 if TYPE_CHECKING:
+    from handful.data.manifest import Manifest, Split
     from handful.errors import HandfulError
 
 NAME = "check"
 HELP = "Tell what is wrong with the photos and labels, before anything is trained. Needs no network."
 EXAMPLE = "Example: handful check photos/"
+
+_PURPOSES: dict[Split, str] = {
+    "train": "to learn from",
+    "validation": "for validation",
+    "test": "for the test",
+}
 
 
 def command(
@@ -44,10 +51,24 @@ def command(
             speaker.show(problems)
         if not problems:
             speaker.say("Nothing is wrong with these photos.")
+        speaker.say(_summary(checked.manifest))
         if any(problem.severity == "error" for problem in problems):
             raise typer.Exit(MISTAKE)
         if checked.skipped:
             raise typer.Exit(SOME_REFUSED)
+
+
+def _summary(manifest: Manifest) -> str:
+    """What was understood: photos per class and split."""
+    from handful.data.names import counted, printable
+
+    lines = []
+    for split, purpose in _PURPOSES.items():
+        part = manifest.of(split)
+        if part.rows:
+            each = ", ".join(f"{printable(name)} {count:,}" for name, count in part.counts.items())
+            lines.append(f"{counted(len(part.rows), 'photo')} {purpose}: {each}")
+    return "\n".join(lines)
 
 
 def _findings(error: HandfulError, photos: Path) -> list[dict[str, Any]]:

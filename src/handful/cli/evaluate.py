@@ -8,6 +8,7 @@ import typer
 
 from handful.cli.options import AsJson, Model, Photos, Quiet, Workers
 from handful.cli.running import SOME_REFUSED, print_json, user_errors
+from handful.progress import put
 
 if TYPE_CHECKING:
     from handful.evaluation import Evaluation
@@ -30,7 +31,7 @@ def command(
         if as_json:
             print_json(_summary(result))
         else:
-            speaker.say(_told(result))
+            put(_told(result))
         if result.skipped:
             raise typer.Exit(SOME_REFUSED)
 

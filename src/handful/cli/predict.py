@@ -58,7 +58,7 @@ def command(
                 bad += _is_refusal(answer)
                 advance(1)
         for note in (problem for problem in problems if problem.severity == "note"):
-            speaker.say(f"{note.file}: {note.what}")
+            speaker.warn(f"{note.file}: {note.what}" if note.file else note.what)
         if bad or refusals:
             raise typer.Exit(SOME_REFUSED)
 

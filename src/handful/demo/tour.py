@@ -145,5 +145,6 @@ def _tell_gain(classifier: Classifier, raw: Scores, speaker: Speaker) -> None:
 def _tell_predictions(classifier: Classifier, new: Path, speaker: Speaker) -> None:
     first = [new / name / f"{name}_001.jpg" for name in CLASSES]
     speaker.say("\n== handful predict: one new photo of each class")
-    for answer in classifier.predict(first):
-        speaker.say(f"{Path(answer.file).name}: {answer.label} ({percent(answer.probability, 0)})")
+    for name, answer in zip(CLASSES, classifier.predict(first), strict=True):
+        verdict = "" if answer.label == name else "   (wrong)"
+        speaker.say(f"{Path(answer.file).name}: {answer.label} ({percent(answer.probability, 0)}){verdict}")

@@ -67,7 +67,8 @@ class _WrongContentError(Exception):
 
 
 def _failure(url: str, path: Path, what: str, error: Exception) -> BackboneError:
-    reason = str(getattr(error, "reason", None) or error) or type(error).__name__
+    cause = getattr(error, "reason", None) or error
+    reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return BackboneError(
         f"The weights of {what} could not be fetched: {reason}. Fetch {url} where there is a network and put "
         f"it at {path}, or use --backbone embedded, which needs none."
