@@ -41,7 +41,7 @@ class TrainConfig:
         folds: for cross-validation; None lets `default_folds` decide.
         class_weight: "balanced" counts each class alike, "none" each photo. A penalised fit leans towards
             large classes: on unbalanced draws of hand_digits and ants_bees (5:1 to 20:1) balancing raised
-            balanced accuracy by 3 to 13 points and cost no accuracy even on test photos that are as
+            balanced accuracy by 3 to 15 points and cost no accuracy even on test photos that are as
             unbalanced as the training (benchmarks/class_weight.py).
         effort: "quick", "standard" or "thorough"; all three mean the frozen head until fine-tuning exists.
         engine: "litert", "keras", or "auto": LiteRT on a CPU and wherever the network is converted already;

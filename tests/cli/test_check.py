@@ -17,7 +17,9 @@ def photos(tmp_path: Path, draw: Callable[..., Path]) -> Path:
 
 
 def test_good_photos_are_said_to_be_good(photos: Path, handful: Handful) -> None:
-    assert handful("check", photos).out == "Nothing is wrong with these photos.\n"
+    assert handful("check", photos).out == (
+        "Nothing is wrong with these photos.\n30 photos to learn from: blue 10, green 10, red 10\n"
+    )
     assert handful("check", photos, "--json").json == []
     assert handful("check", photos, "--quiet").out == ""
 
