@@ -158,7 +158,7 @@ class _Race:
 
     def again(self) -> Iterator[Row]:
         """The same photos again: train takes its features from the cache, evaluate computes."""
-        what = "guide / train + evaluate on the same photos again (evaluate keeps and uses no cache)"
+        what = "guide / train + evaluate on the same photos again, features cached"
         yield self._against("again", what, 40, "again train", "again evaluate")
         yield self._against("again", "guide / train again alone", None, "again train")
 

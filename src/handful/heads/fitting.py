@@ -19,9 +19,9 @@ from handful.heads import logistic
 from handful.heads.span import Span, into_span, out_of_span
 
 # In nats of the objective; losses of neighbouring penalties differ by 1e-3 and more.
-_CHOOSING_TOLERANCE = 3e-5
+_CHOOSING_TOLERANCE = 1e-4
 _SCORED_TOLERANCE = 3e-7  # probabilities move by less than 1e-2 beyond, mostly by less than 1e-3
-_FINAL_TOLERANCE = 1e-8
+_FINAL_TOLERANCE = 1e-7
 _AHEAD = 1.0  # of a step along the path of penalties, to start the next fit from: halves the iterations
 _IDLE = 2  # penalties in a row without a gain worth having, after which a choice looks no further
 _WORTH = 0.5  # standard errors of the paired gain that make it worth having

@@ -105,7 +105,7 @@ class Problem:
             if not len(counting):
                 continue
             every = len(counting) == len(penalty)
-            chosen = coefficients if every else np.ascontiguousarray(coefficients[..., counting])
+            chosen = coefficients if every else np.take(coefficients, counting, axis=2)
             loss, slope = part.loss_and_gradient(chosen, weights[part.place][:, counting])
             value[counting] += loss
             if every:
