@@ -161,10 +161,11 @@ def fit_head(
     _refuse_bad_input(features, labels, folds, classes)
     order = np.argsort(folds, kind="stable")
     task = _Task(into_span(features[order]), labels[order], folds[order], classes, balanced)
-    search = _search(task, penalties, advance)
+    problem = task.problem(np.float32)
+    search = _search(task, problem, penalties, advance)
     outer, chosen = _choose_per_fold(search, default_penalty)
     final = _strongest_good(search.penalties, search.singles) if chosen else default_penalty
-    logits, converged = _out_of_fold(task, search, outer)
+    logits, converged = _out_of_fold(task, problem, search, outer)
     last = _final_fit(task, search, final)
     weights, bias = out_of_span(task.span, last.coefficients[..., 0])
     out_of_fold = np.empty_like(logits)
@@ -197,11 +198,12 @@ def _refuse_bad_input(features: np.ndarray, labels: np.ndarray, folds: np.ndarra
         raise DataError("Some features are not finite numbers. The backbone file is damaged: fetch it again.")
 
 
-def _search(task: _Task, penalties: tuple[float, ...], advance: Callable[[int], None]) -> _Search:
+def _search(
+    task: _Task, problem: logistic.Problem, penalties: tuple[float, ...], advance: Callable[[int], None]
+) -> _Search:
     """Fit all single folds and pairs of folds, penalty by penalty, until every loss has turned."""
     count = task.fold_count
     left_out = [*((i,) for i in range(count)), *combinations(range(count), 2)]
-    problem = task.problem(np.float32)
     columns, units = task.columns(left_out)
     unseen = _unseen(task, left_out)
     solution = np.zeros((problem.rows.shape[1], task.classes, len(left_out)), dtype=np.float32)
@@ -319,9 +321,10 @@ def _nearest_start(search: _Search, penalty: float) -> int:
     return int(np.abs(np.log(search.penalties) - np.log(penalty)).argmin())
 
 
-def _out_of_fold(task: _Task, search: _Search, outer: np.ndarray) -> tuple[np.ndarray, bool]:
+def _out_of_fold(
+    task: _Task, problem: logistic.Problem, search: _Search, outer: np.ndarray
+) -> tuple[np.ndarray, bool]:
     """Logits float32 (n, k) of each row under the fit without its fold, at that fold's own penalty."""
-    problem = task.problem(np.float32)
     columns, units = task.columns([(i,) for i in range(len(outer))])
     starts = [search.starts[_nearest_start(search, penalty)][..., i] for i, penalty in enumerate(outer)]
     fits = logistic.fit(problem, columns, outer * units, np.stack(starts, axis=-1), _SCORED_TOLERANCE)
