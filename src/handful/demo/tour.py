@@ -26,7 +26,7 @@ from handful.progress import Speaker
 from handful.training import train
 
 _PER_CLASS, _NEW_PER_CLASS = 40, 15
-_RAW_SIDE = 32  # 3,072 raw pixel values; 16 and 64 score within 3 points of it
+_RAW_SIDE = 32  # 3,072 raw pixel values a photo
 _MARK = ".drawn-by-handful"
 
 

@@ -20,9 +20,9 @@ from handful.heads.span import Span, into_span, out_of_span
 
 # In nats of the objective; losses of neighbouring penalties differ by 1e-3 and more.
 _CHOOSING_TOLERANCE = 1e-4
-_SCORED_TOLERANCE = 3e-7  # probabilities move by less than 1e-2 beyond, mostly by less than 1e-3
+_SCORED_TOLERANCE = 3e-7  # a test holds what is left to converge below 1e-2 of a probability
 _FINAL_TOLERANCE = 1e-7
-_AHEAD = 1.0  # of a step along the path of penalties, to start the next fit from: halves the iterations
+_AHEAD = 1.0  # of a step along the path of penalties, to start the next fit from: fewer iterations
 _IDLE = 2  # penalties in a row without a gain worth having, after which a choice looks no further
 _WORTH = 0.5  # standard errors of the paired gain that make it worth having
 _TINY = 1e-12
