@@ -19,8 +19,8 @@ CLASS_WEIGHTS = ("none", "balanced")
 ENGINES = ("auto", "litert", "keras")
 PREPROCESSINGS = ("inside", "tf", "caffe", "torch", "unit")
 
-# Strong to weak, in units of the mean cross-entropy on features of root mean square one. On hand_digits,
-# ants_bees and drawn parts the choice falls between 1 and 0.0003; weaker ones are only tried while they help.
+# Strong to weak, in units of the mean cross-entropy on features of root mean square one; half a power of ten
+# apart, wide enough that the choice lies inside. Weaker ones are only tried while they help.
 PENALTIES = tuple(float(penalty) for penalty in np.logspace(1.5, -4.0, 12).round(6))
 
 # Where too few photos are there to choose (two of a class): in the middle of what is chosen elsewhere.

@@ -50,7 +50,7 @@ def _basis(centred: np.ndarray) -> np.ndarray:
     """Orthonormal basis (d, r) of the row space, by the smaller of the two Gram matrices."""
     n, d = centred.shape
     if n >= d:
-        # Any orthonormal basis will do, to rounding: float32 halves the time.
+        # Any orthonormal basis will do, to rounding: float32 is the faster one.
         narrow = centred.astype(np.float32)
         values, vectors = np.linalg.eigh(narrow.T @ narrow)
         return vectors[:, _kept(values)].astype(np.float64)
