@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+EMBEDDED = REPOSITORY / "src" / "handful" / "networks" / "embedded"
 WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 CLOSED = "http://127.0.0.1:9"  # the discard port: children of a test that go through a proxy end here
 
@@ -93,36 +94,64 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_colours(tmp_path_factory.mktemp("colours") / "photos")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _the_package_stays_as_it_is() -> Iterator[None]:
+    """Fail, and put it back, when a test damaged the backbone inside the package instead of a copy."""
+    before = {path: path.read_bytes() for path in sorted(EMBEDDED.iterdir())}
+    yield
+    after = {path: path.read_bytes() for path in sorted(EMBEDDED.iterdir())}
+    for path, content in before.items():
+        if after.get(path) != content:
+            path.write_bytes(content)
+    assert after == before, "a test changed the backbone inside the package"
+
+
+@pytest.fixture(scope="session")
+def embedded_keras(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A .keras file of real weights: the embedded network at 64 pixels, pixels to feature map."""
+    from handful.networks.quiet import import_keras
+
+    import_keras()
+    from handful.networks.embedded_network import read_network
+
+    path = tmp_path_factory.mktemp("embedded") / "embedded.keras"
+    read_network(EMBEDDED / "backbone.tflite", 64).save(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def converted_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder that holds the embedded backbone, converted once for all tests."""
+    """A cache folder with one converted network: the embedded backbone at 64 pixels, not its own size."""
     from handful.config import TrainConfig
     from handful.frozen import open_frozen
     from handful.progress import Silent
 
     folder = tmp_path_factory.mktemp("converted")
-    open_frozen(TrainConfig(backbone="embedded"), folder, Silent())
+    open_frozen(TrainConfig(backbone="embedded", size=64), folder, Silent())
     return folder
 
 
 @pytest.fixture
-def cache(converted_cache: Path) -> Path:
-    """The test's own cache, with the embedded backbone converted already and no features."""
-    folder = Path(os.environ["HANDFUL_CACHE"])
-    shutil.copytree(converted_cache, folder, dirs_exist_ok=True)
-    return folder
+def cache() -> Path:
+    """The test's own cache, empty: the embedded backbone needs nothing in it."""
+    return Path(os.environ["HANDFUL_CACHE"])
+
+
+@pytest.fixture
+def cache_with_network(cache: Path, converted_cache: Path) -> Path:
+    """The test's own cache, with one converted network and no features."""
+    return shutil.copytree(converted_cache, cache, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")
-def trained_once(converted_cache: Path, colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_once(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder trained on `colours`; take `trained` to damage it."""
     from handful.training import train
 
     target = tmp_path_factory.mktemp("trained") / "colours.handful"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HANDFUL_CACHE", str(converted_cache))
+        patch.setenv("HANDFUL_CACHE", str(tmp_path_factory.mktemp("cache")))
         train(colours, target, backbone="embedded")
-    shutil.rmtree(converted_cache / "features")
     return target
 
 

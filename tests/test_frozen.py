@@ -28,6 +28,7 @@ from handful.progress import Silent
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 AUTO = TrainConfig(backbone="embedded")
 KERAS = TrainConfig(backbone="embedded", engine="keras")
+UNCONVERTED = TrainConfig(backbone="embedded", size=64)  # at its own size it lies converted in the package
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_litert_features_belong_to_the_very_network(cache: Path) -> None:
     frozen = open_frozen(AUTO, cache, Silent())
     digest = sha256_of_file(frozen.network)
     assert frozen.network_sha256 == frozen.space.weights == digest
-    assert frozen.space == Space(digest, (96, 96), DECODER_VERSION, "litert-1")
+    assert frozen.space == Space(digest, (144, 144), DECODER_VERSION, "litert-1")
 
 
 def test_the_card_s_space_can_be_opened_again(cache: Path) -> None:
@@ -106,7 +107,7 @@ def test_what_does_not_convert_stays_with_keras(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.usefixtures("with_gpu")
 def test_auto_takes_a_usable_gpu_and_says_so(tmp_path: Path) -> None:
     speaker = Silent()
-    frozen = open_frozen(AUTO, tmp_path, speaker)
+    frozen = open_frozen(UNCONVERTED, tmp_path, speaker)
     assert (frozen.engine.id, frozen.network.suffix) == ("keras-1-gpu", ".tflite")
     assert len(speaker.warnings) == 1
     assert "Keras runs embedded on the GPU" in speaker.warnings[0]
@@ -127,7 +128,7 @@ def test_auto_takes_litert_where_tensorflow_sees_no_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keras_engine, "gpu_is_usable", lambda: False)
-    assert isinstance(open_frozen(AUTO, tmp_path, Silent()).engine, LiteRTEngine)
+    assert isinstance(open_frozen(UNCONVERTED, tmp_path, Silent()).engine, LiteRTEngine)
 
 
 def test_why_keras_runs_an_entry_of_the_catalogue_is_the_catalogue_s_reason(
@@ -162,7 +163,7 @@ def test_an_export_of_ours_is_a_backbone(trained_once: Path, cache: Path, tmp_pa
     handful.export(trained_once, exported)
     again = open_frozen(TrainConfig(backbone=str(exported)), cache, Silent())
     first = open_frozen(AUTO, cache, Silent())
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 144, 144, 3), dtype=np.uint8)
     np.testing.assert_allclose(again.engine.run(pixels), first.engine.run(pixels), atol=1e-4)
     spatial = again.engine.feature_map(pixels[0])
     np.testing.assert_allclose(spatial, first.engine.feature_map(pixels[0]), atol=1e-3)

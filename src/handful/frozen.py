@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from handful.artefact import KERAS_NETWORK, LITERT_NETWORK
 from handful.backbones import CATALOGUE
 from handful.config import TrainConfig
+from handful.contents import KERAS_NETWORK, LITERT_NETWORK
 from handful.data.images import DECODER_VERSION
 from handful.engines.base import Engine
 from handful.engines.registry import gpu_device_is_present, open_network
@@ -56,7 +56,7 @@ class Frozen:
     def description(self) -> str:
         """The backbone in words."""
         if self.source.architecture == "embedded":
-            return "embedded, the small backbone inside Handful, pretrained on small photos"
+            return "embedded, the small backbone inside Handful, distilled from an ImageNet network"
         if self.source.architecture == "file":
             return f"{self.source.name}, your own network"
         kind = "pretrained on ImageNet" if self.source.of_catalogue else "your weights"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from handful.backbones import CATALOGUE
+from handful.networks.sidecars import Sidecar, stem
 
 from .conftest import Handful
 
@@ -26,11 +27,20 @@ def test_every_backbone_is_listed_with_all_there_is_to_choose_by(handful: Handfu
         assert row["on_disk"] is (row["name"] == "embedded")
 
 
-@pytest.mark.usefixtures("cache")
-def test_what_was_converted_here_has_a_measured_speed(handful: Handful) -> None:
+@pytest.mark.parametrize(("size", "speed"), [(224, 12.5), (96, None)])
+def test_what_was_converted_here_at_its_own_size_has_a_measured_speed(
+    size: int, speed: float | None, cache: Path, handful: Handful
+) -> None:
+    record = Sidecar(
+        "resnet50", "ab" * 32, "caffe", size, "cd" * 32, 2048, (7, 7, 2048), 0, 1, 9.0, 12.5, (), 23, True
+    )
+    network = cache / "networks" / f"{stem('resnet50', record.source_sha256, size, 'caffe')}.tflite"
+    network.parent.mkdir()
+    network.touch()
+    network.with_suffix(".json").write_bytes(record.to_json())
     rows = {row["name"]: row for row in handful("backbones", "--json").json}
-    assert rows["embedded"]["photos_per_second_here"] > 0
-    assert rows["resnet50"]["photos_per_second_here"] is None
+    assert rows["resnet50"]["photos_per_second_here"] == speed
+    assert rows["embedded"]["photos_per_second_here"] is None  # it is never converted, so never timed
 
 
 @pytest.mark.shared

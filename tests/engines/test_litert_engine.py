@@ -23,7 +23,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> LiteRTEngine:
 
 
 def photos(count: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, 96, 96, 3), dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (count, 144, 144, 3), dtype=np.uint8)
 
 
 def test_it_gives_one_vector_per_photo_and_they_differ(engine: LiteRTEngine) -> None:

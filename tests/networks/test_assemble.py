@@ -75,5 +75,5 @@ def test_its_backbone_holds_the_source_s_weights_bit_for_bit(source: Source, hea
 def test_a_head_for_another_backbone_is_refused(head: Any, keras: Any) -> None:
     from handful.networks.assemble import classifier_model
 
-    with pytest.raises(BackboneError, match=r"shape \(1280, 4\).*embedded needs \(512, k\)"):
-        classifier_model(locate("embedded", speaker=Silent()), None, *head)
+    with pytest.raises(BackboneError, match=r"shape \(1279, 4\).*embedded needs \(1280, k\)"):
+        classifier_model(locate("embedded", speaker=Silent()), 64, head[0][:-1], head[1])

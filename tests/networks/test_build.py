@@ -113,14 +113,12 @@ def test_the_user_s_keras_settings_do_not_matter(
         keras.config.set_dtype_policy("float32")
 
 
-def test_the_embedded_backbone_gives_vector_and_map(build: Callable[..., Any]) -> None:
-    model = build(locate("embedded", speaker=Silent()))
-    assert [output.shape for output in model.outputs] == [(None, 512), (None, 6, 6, 512)]
-
-
-def test_the_embedded_backbone_takes_other_sizes(build: Callable[..., Any]) -> None:
-    model = build(locate("embedded", size=128, speaker=Silent()))
-    assert [output.shape for output in model.outputs] == [(None, 512), (None, 8, 8, 512)]
+@pytest.mark.parametrize(("size", "cells"), [(None, 4), (64, 2), (160, 5)])
+def test_the_embedded_backbone_gives_vector_and_map_at_any_size(
+    size: int | None, cells: int, build: Callable[..., Any]
+) -> None:
+    model = build(locate("embedded", size=size, speaker=Silent()))
+    assert [output.shape for output in model.outputs] == [(None, 1280), (None, cells, cells, 1280)]
 
 
 def test_a_local_network_that_ends_in_a_map_is_pooled(

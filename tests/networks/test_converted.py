@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,16 +13,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from handful.backbones import CATALOGUE
+from handful.backbones import CATALOGUE, EMBEDDED
 from handful.engines.litert_engine import LiteRTEngine
 from handful.errors import BackboneError
 from handful.networks import converted as converted_module
-from handful.networks.converted import Converted, converted
+from handful.networks.converted import Converted, converted, is_converted
 from handful.networks.sidecars import records_of_catalogue, stand_in
 from handful.networks.weights import Source, locate, weights_path
 from handful.progress import Silent
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+class Listening(Silent):
+    """Keeps what was said, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.told.append(line)
 
 
 def _made(source: Source, folder: Path, speaker: Silent | None = None) -> Converted:
@@ -36,7 +48,14 @@ def _engine(network: Converted) -> LiteRTEngine:
 
 @pytest.fixture
 def embedded() -> Source:
-    return locate("embedded", speaker=Silent())
+    """The embedded backbone at a size that is not its own, so that it has to be converted."""
+    return locate("embedded", size=64, speaker=Silent())
+
+
+@pytest.fixture
+def kept(converted_cache: Path, tmp_path: Path) -> Path:
+    """A folder that holds it, converted, and nothing else."""
+    return shutil.copytree(converted_cache / "networks", tmp_path / "kept")
 
 
 @pytest.mark.slow
@@ -64,46 +83,63 @@ def test_a_converted_network_is_found_again(embedded: Source, tmp_path: Path) ->
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".tflite"]
 
 
-def test_the_map_is_what_was_pooled(embedded: Source, tmp_path: Path) -> None:
-    engine = _engine(_made(embedded, tmp_path))
-    pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), dtype=np.uint8)
+def test_the_map_is_what_was_pooled(embedded: Source, kept: Path) -> None:
+    engine = _engine(_made(embedded, kept))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     vectors = engine.run(pixels)
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
     np.testing.assert_allclose(engine.feature_map(pixels[1]).mean(axis=(0, 1)), vectors[1], atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", [".tflite", ".json"])
-def test_a_damaged_network_is_named_and_converted_again(
-    suffix: str, embedded: Source, tmp_path: Path
-) -> None:
-    network = _made(embedded, tmp_path)
+def test_a_damaged_network_is_named_and_converted_again(suffix: str, embedded: Source, kept: Path) -> None:
+    network = _made(embedded, kept)
     whole = network.path.read_bytes()
     damaged = network.path.with_suffix(suffix)
     content = damaged.read_bytes()
     damaged.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
     if suffix == ".json":
         damaged.write_bytes(content[:50])
-    speaker = Silent()
-    again = _made(embedded, tmp_path, speaker)
+    speaker = Listening()
+    again = _made(embedded, kept, speaker)
     assert (again.was_cached, again.path.read_bytes()) == (False, whole)
+    assert speaker.told == ["Converting embedded at 64 x 64 for this machine, once."]
     assert f"{network.path} is damaged" in speaker.warnings[0]
 
 
-def test_a_kill_between_the_two_writes_costs_a_conversion_only(embedded: Source, tmp_path: Path) -> None:
-    network = _made(embedded, tmp_path)
+def test_a_kill_between_the_two_writes_costs_a_conversion_only(embedded: Source, kept: Path) -> None:
+    network = _made(embedded, kept)
     network.path.with_suffix(".json").unlink()
     speaker = Silent()
-    assert not _made(embedded, tmp_path, speaker).was_cached
+    assert not _made(embedded, kept, speaker).was_cached
     assert speaker.warnings == []
 
 
-def test_another_size_or_preprocessing_is_another_network(embedded: Source, tmp_path: Path) -> None:
-    paths = {
-        _made(embedded, tmp_path).path,
-        _made(replace(embedded, size=64), tmp_path).path,
-        _made(replace(embedded, preprocessing="unit"), tmp_path).path,
-    }
-    assert len(paths) == 3
+def test_another_size_or_preprocessing_is_another_network(embedded: Source, kept: Path) -> None:
+    networks = [
+        _made(embedded, kept),
+        _made(replace(embedded, size=32), kept),
+        _made(replace(embedded, preprocessing="unit"), kept),
+    ]
+    assert [network.was_cached for network in networks] == [True, False, False]
+    assert len({network.path for network in networks}) == 3
+
+
+def test_the_embedded_backbone_at_its_own_size_is_never_converted(tmp_path: Path) -> None:
+    speaker = Listening()
+    network = _made(locate("embedded", speaker=speaker), tmp_path / "empty", speaker)
+    assert (network.path, network.was_cached) == (weights_path(EMBEDDED), True)
+    assert (network.size, network.feature_dim) == (EMBEDDED.size, EMBEDDED.feature_dim)
+    assert (speaker.told, speaker.warnings) == ([], [])
+    assert not (tmp_path / "empty").exists()
+
+
+def test_with_other_preprocessing_it_is_not_the_one_in_the_package(tmp_path: Path) -> None:
+    own = locate("embedded", speaker=Silent())
+    assert is_converted(own, tmp_path)
+    assert not is_converted(replace(own, preprocessing="unit"), tmp_path)
+    assert not is_converted(replace(own, size=64), tmp_path)
+    assert not is_converted(replace(own, sha256="0" * 64), tmp_path)
 
 
 def test_a_network_on_disk_stands_in_for_weights_that_are_gone(source: Source, tmp_path: Path) -> None:
@@ -123,11 +159,11 @@ def test_a_network_on_disk_stands_in_for_weights_that_are_gone(source: Source, t
         converted(found, 128, folder, Silent())
 
 
-def test_a_damaged_network_stands_in_for_nothing(embedded: Source, tmp_path: Path) -> None:
-    network = _made(embedded, tmp_path)
-    assert stand_in(tmp_path, "embedded", 96, "inside") is not None
+def test_a_damaged_network_stands_in_for_nothing(embedded: Source, kept: Path) -> None:
+    network = _made(embedded, kept)
+    assert stand_in(kept, "embedded", 64, "inside") is not None
     network.path.write_bytes(network.path.read_bytes()[:-1])
-    assert stand_in(tmp_path, "embedded", 96, "inside") is None
+    assert stand_in(kept, "embedded", 64, "inside") is None
 
 
 def test_a_network_of_a_user_s_own_weights_never_stands_in_for_the_catalogue_s(
@@ -135,7 +171,7 @@ def test_a_network_of_a_user_s_own_weights_never_stands_in_for_the_catalogue_s(
 ) -> None:
     mine = _made(replace(embedded, name="/home/me/mine.keras"), tmp_path)
     assert mine.architecture == "embedded"
-    assert stand_in(tmp_path, "embedded", 96, "inside") is None
+    assert stand_in(tmp_path, "embedded", 64, "inside") is None
     assert records_of_catalogue(tmp_path) == []
 
 
@@ -152,28 +188,31 @@ def test_weights_of_one_s_own_for_an_architecture_leave_the_catalogue_s_name_alo
         locate("mobilenet_v2", size=96, speaker=Silent(), fetch=False, networks=folder)
 
 
-@pytest.mark.parametrize(("size", "preprocessing"), [(64, "inside"), (96, "unit")])
-def test_a_network_of_another_kind_does_not_stand_in(
-    size: int, preprocessing: str, embedded: Source, tmp_path: Path
-) -> None:
-    _made(embedded, tmp_path)
-    assert stand_in(tmp_path, "embedded", size, preprocessing) is None
+@pytest.mark.parametrize(("size", "preprocessing"), [(128, "inside"), (64, "unit")])
+def test_a_network_of_another_kind_does_not_stand_in(size: int, preprocessing: str, kept: Path) -> None:
+    assert stand_in(kept, "embedded", size, preprocessing) is None
 
 
-def test_a_run_on_a_kept_network_imports_neither_keras_nor_tensorflow(
-    embedded: Source, tmp_path: Path
-) -> None:
-    _made(embedded, tmp_path)
-    code = (
-        "import sys\nfrom pathlib import Path\nimport numpy as np\n"
-        "from handful.networks.weights import locate\nfrom handful.networks.converted import converted\n"
-        "from handful.engines.litert_engine import LiteRTEngine\nfrom handful.progress import Silent\n"
-        f"n = converted(locate('embedded', speaker=Silent()), None, Path({str(tmp_path)!r}), Silent())\n"
-        "e = LiteRTEngine(n.path, pooled=n.pooled_output, feature_map=n.map_output)\n"
-        "e.run(np.zeros((1, 96, 96, 3), np.uint8))\n"
-        "print([name for name in ('keras', 'tensorflow', 'h5py') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+_RUN = """
+import sys
+from pathlib import Path
+import numpy as np
+from handful.networks.weights import locate
+from handful.networks.converted import converted
+from handful.engines.litert_engine import LiteRTEngine
+from handful.progress import Silent
+size = int(sys.argv[2])
+network = converted(locate("embedded", size=size, speaker=Silent()), None, Path(sys.argv[1]), Silent())
+engine = LiteRTEngine(network.path, pooled=network.pooled_output, feature_map=network.map_output)
+engine.run(np.zeros((1, size, size, 3), np.uint8))
+print([name for name in ("keras", "tensorflow", "h5py") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("size", [64, EMBEDDED.size])
+def test_a_run_on_a_kept_network_imports_neither_keras_nor_tensorflow(size: int, kept: Path) -> None:
+    command = [sys.executable, "-c", _RUN, str(kept), str(size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
@@ -181,14 +220,14 @@ def test_converting_says_nothing_but_our_own_line(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path\nfrom handful.networks.weights import locate\n"
         "from handful.networks.converted import converted\nfrom handful.progress import Silent\n"
-        "source = locate('embedded', speaker=Silent())\n"
+        "source = locate('embedded', size=64, speaker=Silent())\n"
         f"print(converted(source, None, Path({str(tmp_path)!r}), Silent()).size)"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
-    assert (done.stdout, done.stderr) == ("96\n", "")
+    assert (done.stdout, done.stderr) == ("64\n", "")
 
 
 def test_where_litert_is_missing_the_answer_is_none(

@@ -101,7 +101,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_embedded_backbone_needs_nothing() -> None:
     source = locate("embedded", speaker=Silent(), fetch=False)
-    assert (source.architecture, source.preprocessing, source.size) == ("embedded", "inside", 96)
+    assert (source.architecture, source.preprocessing, source.size) == ("embedded", "inside", 144)
     assert source.path == weights_path(EMBEDDED)
     assert source.sha256 == sha256_of_file(weights_path(EMBEDDED))
 
@@ -341,9 +341,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         locate(str(tmp_path / "nowhere.keras"), speaker=Silent())
 
 
-def test_a_local_model_says_its_size_and_scaling() -> None:
-    source = locate(str(weights_path(EMBEDDED)), speaker=Silent())
-    assert (source.architecture, source.preprocessing, source.size) == ("file", "inside", 96)
+def test_a_local_model_says_its_size_and_scaling(embedded_keras: Path) -> None:
+    source = locate(str(embedded_keras), speaker=Silent())
+    assert (source.architecture, source.preprocessing, source.size) == ("file", "inside", 64)
 
 
 def test_a_local_model_without_scaling_needs_the_preprocessing(keras: Any, tmp_path: Path) -> None:
@@ -364,9 +364,9 @@ def test_a_local_model_of_any_size_needs_one(keras: Any, tmp_path: Path) -> None
     assert locate(str(path), size=64, speaker=Silent()).size == 64
 
 
-def test_a_local_model_takes_no_architecture() -> None:
+def test_a_local_model_takes_no_architecture(embedded_keras: Path) -> None:
     with pytest.raises(BackboneError, match=r"holds its own\. Leave --architecture out"):
-        locate(str(weights_path(EMBEDDED)), architecture="resnet50", speaker=Silent())
+        locate(str(embedded_keras), architecture="resnet50", speaker=Silent())
 
 
 def test_an_unknown_preprocessing_is_refused() -> None:
@@ -386,10 +386,6 @@ def test_both_kinds_of_hash_are_compared(kind: str, tmp_path: Path) -> None:
     path.write_bytes(b"content")
     assert digest_matches(path, hashlib.new(kind, b"content").hexdigest())
     assert not digest_matches(path, hashlib.new(kind, b"other").hexdigest())
-
-
-def test_the_embedded_file_is_the_pilot(shared: Path) -> None:
-    assert sha256_of_file(weights_path(EMBEDDED)) == sha256_of_file(shared / "pilot" / "backbone.keras")
 
 
 def test_locating_imports_neither_keras_nor_tensorflow(keras_home: Path) -> None:

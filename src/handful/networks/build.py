@@ -15,9 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from handful.backbones import CATALOGUE, Backbone
+from handful.backbones import CATALOGUE, EMBEDDED, Backbone
 from handful.errors import BackboneError
 from handful.networks import safety
+from handful.networks.embedded_network import read_network
 from handful.networks.weights import Source
 
 # keras.applications.imagenet_utils.preprocess_input (Keras 3.15.1): modes "caffe" and "torch", RGB order.
@@ -53,6 +54,8 @@ def feature_model(source: Source, size: int | None = None) -> keras.Model:
     with standard_settings():
         if source.architecture in CATALOGUE:
             core = _catalogue_core(source, size or source.size)
+        elif source.architecture == EMBEDDED.name:
+            core = read_network(_path_of(source), size or source.size)
         else:
             core = _file_core(source, size or source.size)
         return with_outputs(core, source.preprocessing, source.name)

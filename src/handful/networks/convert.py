@@ -22,14 +22,15 @@ from handful.networks.quiet import without_noise
 _MEASURED_SECONDS = 0.3
 
 
-def to_litert(model: keras.Model) -> bytes:
+def to_litert(model: keras.Model, *, half: bool = False) -> bytes:
     """Convert a feature model.
 
     Args:
-        model: from `build.feature_model`: pixels (b, h, w, 3) to [pooled, feature map].
+        model: from `build.feature_model`: pixels (b, h, w, 3) to [pooled, feature map]; or to one output.
+        half: store the weights as float16; LiteRT widens them when it opens the file and computes in float32.
 
     Returns:
-        A .tflite file: input float32 (1, h, w, 3), pixels 0 to 255; float32 weights; the two outputs,
+        A .tflite file: input float32 (1, h, w, 3), pixels 0 to 255; the two outputs,
         whose positions `output_positions` tells.
 
     Raises:
@@ -39,7 +40,7 @@ def to_litert(model: keras.Model) -> bytes:
     pixels = tf.TensorSpec((1, height, width, channels), tf.float32, name="pixels")
 
     def run(pixels: Any) -> Any:
-        return tuple(model(pixels, training=False))
+        return tuple(keras.tree.flatten(model(pixels, training=False)))
 
     traced: Any = tf.function(run, input_signature=[pixels], autograph=False)
     try:
@@ -48,6 +49,9 @@ def to_litert(model: keras.Model) -> bytes:
             converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
             # The graph is frozen in memory instead of going through a SavedModel on disk: 0.8 s against 5.
             converter.experimental_lower_to_saved_model = False
+            if half:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.target_spec.supported_types = [tf.float16]
             return converter.convert()
     except Exception as error:  # the converter raises anything; translated at the door
         raise BackboneError(

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from handful.backbones import CATALOGUE
+from handful.backbones import CATALOGUE, EMBEDDED
 from handful.errors import BackboneError
 from handful.files import sha256_of_bytes, sha256_of_file, write_atomically
 from handful.networks import sidecars
@@ -31,7 +31,7 @@ class Converted:
         source_sha256: of the weights it was made of.
         seconds: how long building and converting took, when it was made.
         was_cached: it was on disk already.
-        photos_per_second: measured when it was made, two threads.
+        photos_per_second: measured when it was made, two threads; 0 where it came with the package.
         notes: what was said when it was made ("a classifier was cut off").
         architecture: catalogue name, "embedded" or "file".
         weights_count: how many weights it has, batch-norm statistics included.
@@ -61,7 +61,12 @@ def runs_on_litert(source: Source) -> bool:
 
 
 def is_converted(source: Source, folder: Path) -> bool:
-    """Whether the converted network of a source, at its size, lies in `folder`; its hash is not checked."""
+    """Whether the converted network of a source, at its size, lies in `folder` or in the package.
+
+    A kept one's hash is not checked.
+    """
+    if _in_package(source) is not None:
+        return True
     path = _path(source, folder)
     return path.is_file() and sidecars.read(path.with_suffix(".json")) is not None
 
@@ -91,6 +96,9 @@ def converted(source: Source, size: int | None, folder: Path, speaker: Speaker) 
     if not runs_on_litert(source):
         return None
     source = replace(source, size=size or source.size)
+    shipped = _in_package(source)
+    if shipped is not None:
+        return shipped
     path = _path(source, folder)
     found = _kept(path, speaker)
     if found is None:
@@ -103,6 +111,17 @@ def converted(source: Source, size: int | None, folder: Path, speaker: Speaker) 
             )
         return replace(found, was_cached=False)
     return found
+
+
+def _in_package(source: Source) -> Converted | None:
+    """Give the embedded backbone at its own size, whose weights lie in the package as LiteRT runs them."""
+    if source.path is None or source.architecture != EMBEDDED.name:
+        return None
+    record = sidecars.read(source.path.with_suffix(".json"))
+    asked = source.sha256, source.size, source.preprocessing
+    if record is None or (record.sha256, record.size, record.preprocessing) != asked:
+        return None
+    return _converted(source.path, record)
 
 
 def _sound(path: Path) -> Sidecar | None:

@@ -157,7 +157,8 @@ def _overridden(source: Source, preprocessing: str | None) -> Source:
 def _sized(source: Source, size: int | None) -> Source:
     if size is None:
         return source
-    least = CATALOGUE[source.architecture].min_size if source.architecture in CATALOGUE else 1
+    known = {**CATALOGUE, EMBEDDED.name: EMBEDDED}
+    least = known[source.architecture].min_size if source.architecture in known else 1
     if size < least:
         raise BackboneError(f"--size {size} is too small for {source.name}: it takes {least} pixels or more.")
     return replace(source, size=size)
@@ -166,6 +167,8 @@ def _sized(source: Source, size: int | None) -> Source:
 def _named(
     backbone: Backbone, speaker: Speaker, fetch: bool, networks: Path | None, size: int | None
 ) -> Source:
+    if backbone is EMBEDDED:
+        return _embedded()
     found = _present(backbone, speaker, networks, size)
     if found is not None:
         return found
@@ -199,10 +202,30 @@ def _source(backbone: Backbone, path: Path, because: str | None = None) -> Sourc
     return Source(backbone.name, backbone.name, path, digest, backbone.preprocessing, backbone.size, because)
 
 
+def _embedded() -> Source:
+    """Give the backbone inside the package, if its file is the one that its record describes."""
+    path = weights_path(EMBEDDED)
+    record = sidecars.read(path.with_suffix(".json"))
+    try:
+        source = _source(EMBEDDED, path)
+    except OSError as error:
+        raise BackboneError(
+            f"{path} cannot be read ({error.strerror or error}). It is part of Handful: install it again."
+        ) from error
+    if record is None:
+        raise BackboneError(
+            f"The record of {path} is missing or damaged. It is part of Handful: install it again."
+        )
+    if record.sha256 != source.sha256:
+        raise BackboneError(
+            f"{path} is damaged: its sha256 begins with {source.sha256[:12]}, expected {record.sha256[:12]}. "
+            "It is part of Handful: install it again."
+        )
+    return source
+
+
 def _is_sound(backbone: Backbone, path: Path, speaker: Speaker) -> bool:
     """Check the file against Keras' hash, or at least its HDF5 frame; put a damaged one aside."""
-    if backbone is EMBEDDED:
-        return True
     if backbone.weights_hash is None:
         damage = safety.hdf5_damage(path)
     else:
@@ -258,7 +281,7 @@ def _next_best(
             line = f"{best.name} could not be had ({reason}); using {name}, the best backbone on disk"
             break
     else:
-        found = _source(EMBEDDED, weights_path(EMBEDDED))
+        found = _embedded()
         line = (
             f"{best.name} could not be had ({reason}) and no ImageNet backbone is on disk; using the small "
             "embedded backbone, which is less accurate"
