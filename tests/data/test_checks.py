@@ -216,8 +216,9 @@ class TestTheSetAsAWhole:
         )
         problems = find_problems(Manifest((*rows, *extra), ("cat", "dog")))
         assert said(problems, "warning") == [
-            ("", "1 group trained on and scored: tom; the score will flatter")
+            ("", "1 group trained on and scored: tom; 1 photo left out of the score")
         ]
+        assert [row.name for row in usable(Manifest((*rows, *extra), ("cat", "dog"))).of("test").rows] == []
 
     def test_unread_files_are_no_copies_of_each_other(self):
         rows = tuple(Row(Path(f"{n}"), f"{n}", "cat" if n < 10 else "dog") for n in range(20))

@@ -11,14 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from handful.data.looks import Look
 from handful.features.cache import DamagedRecordError, FeatureCache, Record, Space
 
 SPACE = Space(weights="ab" * 32, size=(96, 96), decoder=1, engine="litert-1")
 PHOTO = "cd" * 32
 
 
+THUMBNAIL = np.arange(32 * 32 * 3, dtype=np.uint8).reshape(32, 32, 3)
+LOOK = Look(4032, 3024, "JPEG", 2_500_000, "Acme Köln 5", 1_495_000_000, THUMBNAIL)
+
+
 def record() -> Record:
-    return Record(np.linspace(-1, 1, 50, dtype=np.float32), ("first frame of an animation",))
+    return Record(np.linspace(-1, 1, 50, dtype=np.float32), ("first frame of an animation",), LOOK)
 
 
 def test_a_record_comes_back_bit_for_bit(tmp_path: Path) -> None:
@@ -28,6 +33,8 @@ def test_a_record_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert found is not None
     assert np.array_equal(found.vector, record().vector)
     assert found.notes == record().notes
+    assert replace(found.look, thumbnail=THUMBNAIL) == LOOK
+    assert np.array_equal(found.look.thumbnail, THUMBNAIL)
 
 
 def test_what_is_not_there_is_none(tmp_path: Path) -> None:
@@ -80,13 +87,16 @@ def test_a_record_under_another_photos_name_is_noticed(tmp_path: Path) -> None:
 _WRITER = """
 import sys, numpy as np
 from pathlib import Path
+from handful.data.looks import Look
 from handful.features.cache import FeatureCache, Record, Space
+from handful.data.looks import Look
+LOOK = Look(1, 1, "PNG", 1, "", None, np.zeros((32, 32, 3), np.uint8))
 cache = FeatureCache(Path(sys.argv[1]), Space("ab" * 32, (96, 96), 1, "litert-1"))
 for turn in range(200):
     photo = f"{turn % 20:064x}"
     found = cache.read(photo)
     assert found is None or np.array_equal(found.vector, np.full(50, turn % 20, np.float32))
-    cache.write(photo, Record(np.full(50, turn % 20, np.float32), ()))
+    cache.write(photo, Record(np.full(50, turn % 20, np.float32), (), LOOK))
 """
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from handful.cli.options import AllowBad, AsJson, Photos, Quiet, Workers
+from handful.cli.options import AllowBad, AsJson, Burst, Fixes, GroupBy, Photos, Quiet, Workers
 from handful.cli.running import MISTAKE, SOME_REFUSED, print_json, user_errors
 
 if TYPE_CHECKING:
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from handful.errors import HandfulError
 
 NAME = "check"
-HELP = "Tell what is wrong with the photos and labels, before anything is trained. Needs no network."
-EXAMPLE = "Example: handful check photos/"
+HELP = (
+    "Tell what is wrong with the photos and labels, before anything is trained: copies, leaks, shortcuts, "
+    "thin classes, bad files; with a backbone also photos unlike all others."
+)
+EXAMPLE = "Example: handful check photos/ --backbone embedded"
 
 _PURPOSES: dict[Split, str] = {
     "train": "to learn from",
@@ -27,6 +30,13 @@ _PURPOSES: dict[Split, str] = {
 
 def command(
     photos: Photos,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="Also pass the photos through this network; embedded needs no download."),
+    ] = None,
+    group_by: GroupBy = None,
+    fixes: Fixes = None,
+    burst: Burst = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     workers: Workers = None,
@@ -34,15 +44,19 @@ def command(
 ) -> None:
     """Read every photo to its end and print all findings as one table."""
     with user_errors(as_json=as_json, told=lambda error: _findings(error, photos)):
+        from handful.audit.checking import findings
         from handful.config import default_workers
-        from handful.data.checks import check_manifest
         from handful.data.manifest import Manifest
         from handful.plain import problem_entry
         from handful.progress import Console
 
         speaker = Console(quiet=quiet, machine=as_json)
-        checked = check_manifest(
-            Manifest.read(photos), speaker, workers=workers or default_workers(), allow_bad=allow_bad
+        checked = findings(
+            Manifest.read(photos, group_by=group_by, fixes=fixes, burst=burst),
+            speaker,
+            workers=workers or default_workers(),
+            allow_bad=allow_bad,
+            backbone=backbone,
         )
         problems = checked.problems
         if as_json:

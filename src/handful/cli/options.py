@@ -18,3 +18,24 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stand
 AllowBad = Annotated[
     bool, typer.Option("--allow-bad", help="Go on although more than a fifth of the photos cannot be read.")
 ]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="PATTERN",
+        help="Regular expression for file names; photos with the same text in its brackets stay together.",
+    ),
+]
+Fixes = Annotated[
+    Path | None,
+    typer.Option("--fix", metavar="CSV", help="Corrected labels: file,label; no label leaves the photo out."),
+]
+Burst = Annotated[
+    float | None,
+    typer.Option(
+        "--group-by-burst",
+        metavar="SECONDS",
+        min=0,
+        help="Keep photos together that one camera took within so many seconds.",
+    ),
+]

@@ -8,25 +8,23 @@ bad photos are nine lines and not nine runs.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from handful.config import default_workers
-from handful.data import images
+from handful.data.bonds import bound, find_bursts
 from handful.data.layout import found_and_expected
-from handful.data.manifest import Manifest, Row, Source
+from handful.data.looks import Look
+from handful.data.manifest import Manifest, Row
 from handful.data.names import counted, printable, some
-from handful.data.splitting import bind
+from handful.data.reading import read_rows
+from handful.data.unions import bundles
 from handful.errors import DataError, ImageError, Problem
-from handful.files import sha256_of_bytes
-from handful.progress import Speaker, Warnings
+from handful.progress import Speaker
 
 MOST_BAD = 0.2  # above this part of unreadable files something else is wrong: a half copy, a wrong folder
 THIN = 10  # photos of a class below which its score says little
 MOST_IMBALANCE = 20
-_SIZE = (64, 64)  # small to keep memory low; the decoder reads to the end of the file all the same
 
 
 @dataclass(frozen=True)
@@ -36,42 +34,15 @@ class Checked:
     Attributes:
         manifest: sha256 filled, rows that cannot be decoded left out. Conflicts and leaks are still in
             it: `usable` removes them.
+        looks: of each row of the manifest.
         problems: everything found, layout and table included, errors first.
         skipped: how many photos training would leave out.
     """
 
     manifest: Manifest
+    looks: tuple[Look, ...]
     problems: tuple[Problem, ...]
     skipped: int
-
-
-def check(
-    photos: Source, *, speaker: Speaker | None = None, workers: int | None = None, allow_bad: bool = False
-) -> list[Problem]:
-    """Tell what is wrong with a data set before anything is trained.
-
-    Args:
-        photos: a folder per class, a table, a data frame or (path, label) pairs, as for `train`.
-        speaker: told about progress; by default nothing is shown.
-        workers: photos decoded at a time; None is one per core.
-        allow_bad: more than a fifth of the files may be unreadable.
-
-    Returns:
-        All findings, errors first; an empty list means that nothing was found.
-
-    Raises:
-        DataError: the source is missing, empty, of an unknown kind, or laid out in a way that cannot be
-            meant.
-
-    Example:
-        >>> for problem in check("photos/"):                      # doctest: +SKIP
-        ...     print(problem.severity, problem.file, problem.what, problem.fix)
-    """
-    manifest = Manifest.read(photos)
-    checked = check_manifest(
-        manifest, speaker or Warnings(), workers=workers or default_workers(), allow_bad=allow_bad
-    )
-    return list(checked.problems)
 
 
 def check_manifest(manifest: Manifest, speaker: Speaker, *, workers: int, allow_bad: bool = False) -> Checked:
@@ -84,37 +55,28 @@ def check_manifest(manifest: Manifest, speaker: Speaker, *, workers: int, allow_
         allow_bad: more than a fifth of the files may be unreadable.
     """
     rows: list[Row] = []
-    problems = list(manifest.problems)
+    looks: list[Look] = []
+    own: list[Problem] = []
     with speaker.bar("Reading photos", len(manifest.rows)) as advance:
-        for row, findings in _checked_rows(manifest.rows, workers):
-            rows += [row] if row.sha256 is not None else []
-            problems += findings
+        for one in read_rows(manifest.rows, workers):
+            if one.look is not None:
+                rows.append(one.row)
+                looks.append(one.look)
+            own += photo_notes(one.row.shown, one.notes)
+            own += [bad_photo(one.row.shown, one.refusal)] if one.refusal else []
             advance(1)
-    checked = manifest.keep(rows)
+    checked = bound(manifest.keep(rows), looks)
     n_asked = len(manifest.rows) + manifest.left_out
-    n_bad = n_asked - len(rows)
-    problems += find_problems(checked)
-    problems += too_many_bad(n_bad, n_asked, allow_bad=allow_bad)
-    return Checked(checked, tuple(in_order(problems)), n_asked - len(usable(checked).rows))
-
-
-def _checked_rows(rows: Sequence[Row], workers: int) -> Iterator[tuple[Row, list[Problem]]]:
-    """Yield each row checked, in order; when the caller stops early, what has not begun is dropped."""
-    pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="handful-check")
-    try:
-        yield from pool.map(_check_row, rows)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _check_row(row: Row) -> tuple[Row, list[Problem]]:
-    """Read and decode one photo; a row that fails comes back without a sha256."""
-    try:
-        data = images.read_file(row.path)
-        photo = images.decode(data, row.name, size=_SIZE)
-    except ImageError as error:
-        return replace(row, sha256=None), [bad_photo(row.shown, error)]
-    return replace(row, sha256=sha256_of_bytes(data)), photo_notes(row.shown, photo.notes)
+    kept = usable(checked)
+    problems = [
+        *find_photo_problems(checked),
+        *checked.problems,
+        *own,
+        *find_class_problems(kept),
+        *find_bursts(checked, looks),
+        *too_many_bad(n_asked - len(rows), n_asked, allow_bad=allow_bad),
+    ]
+    return Checked(checked, tuple(looks), tuple(in_order(problems)), n_asked - len(kept.rows))
 
 
 def bad_photo(shown: str, error: ImageError) -> Problem:
@@ -145,7 +107,7 @@ def find_problems(manifest: Manifest) -> list[Problem]:
 
 def find_photo_problems(manifest: Manifest) -> list[Problem]:
     """Find contradictions, leaks and copies: all that also matters when photos are only scored."""
-    return [*find_conflicts(manifest), *find_leaks(manifest), *find_copies(manifest)]
+    return [*find_conflicts(manifest), *find_leaks(drop_conflicts(manifest)), *find_copies(manifest)]
 
 
 def usable(manifest: Manifest) -> Manifest:
@@ -160,53 +122,113 @@ def drop_conflicts(manifest: Manifest) -> Manifest:
 
 
 def drop_leaks(manifest: Manifest) -> Manifest:
-    """Leave out validation and test photos that are also trained on; the training photo stays."""
-    trained = {row.sha256 for row in manifest.rows if row.split == "train"} - {None}
-    return manifest.keep(row for row in manifest.rows if row.split == "train" or row.sha256 not in trained)
+    """Leave out validation and test photos bound to one that is trained on; the training photo stays.
+
+    What binds: the same file, a picture that is alike, the same group or burst, directly or through others.
+    """
+    numbers = bundles(manifest.rows).tolist()
+    numbered = list(zip(manifest.rows, numbers, strict=True))
+    trained = {number for row, number in numbered if row.split == "train"}
+    return manifest.keep(row for row, number in numbered if row.split == "train" or number not in trained)
 
 
 def find_conflicts(manifest: Manifest) -> list[Problem]:
-    """Warn of one photo under several labels."""
+    """Warn of one photo under several labels, and of one picture."""
     problems = []
     for _, rows in _copies(manifest):
         if len({row.label for row in rows}) > 1:
-            told = some(f"{row.name} ({row.label})" for row in rows)
-            what = f"the same photo under different labels: {told}; all copies left out"
+            what = f"the same photo under different labels: {_with_labels(rows)}; all copies left out"
             problems.append(Problem("warning", rows[0].shown, what, "Keep the copy with the right label."))
+    for rows in _alike(drop_conflicts(manifest)):
+        if len({row.label for row in rows}) > 1:
+            what = f"looks like one picture under different labels: {_with_labels(rows)}; used, kept together"
+            fix = (
+                "Look at them: correct the wrong label with --fix, or remove one; leave them if they differ."
+            )
+            problems.append(Problem("warning", rows[0].shown, what, fix))
     return problems
 
 
+def _with_labels(rows: Sequence[Row]) -> str:
+    return some(f"{row.name} ({row.label})" for row in rows)
+
+
 def find_leaks(manifest: Manifest) -> list[Problem]:
-    """Warn of photos, and of groups, on both sides of the line between training and scoring."""
+    """Warn of photos, and of groups, on both sides of the line between training and scoring.
+
+    Args:
+        manifest: without contradictions, from `drop_conflicts`.
+    """
+    trained = [row for row in manifest.rows if row.split == "train"]
+    kept = {id(row) for row in drop_leaks(manifest).rows}
+    leaking = [row for row in manifest.rows if id(row) not in kept]
+    by_file = {row.sha256: row for row in reversed(trained) if row.sha256 is not None}
+    by_picture = {row.alike: row for row in reversed(trained) if row.alike is not None}
+    problems, others = _leak_totals(manifest, leaking), []
+    for row in leaking:
+        if row.sha256 in by_file:
+            what = f"the same photo as {by_file[row.sha256].shown}, trained on"
+        elif row.alike in by_picture:
+            first = by_picture[row.alike].shown
+            what = f"the same picture as {first}, trained on (re-saved, resized or cropped)"
+        else:
+            others.append(row)
+            continue
+        what += f"; left out of the {row.split} score"
+        problems.append(Problem("warning", row.shown, what, "Remove one of the two."))
+    return problems + _group_leaks(trained, others)
+
+
+def _leak_totals(manifest: Manifest, leaking: Sequence[Row]) -> list[Problem]:
+    """Say it loudly, once for each split, where more than one photo leaks."""
     problems = []
-    for _, rows in _copies(drop_conflicts(manifest)):
-        trained = [row for row in rows if row.split == "train"]
-        for row in (row for row in rows if row.split != "train" and trained):
-            what = f"the same photo as {trained[0].shown}, trained on; left out of the {row.split} score"
-            problems.append(Problem("warning", row.shown, what, "Remove one of the two."))
-    return problems + _group_leaks(manifest)
+    for split in ("validation", "test"):
+        leaks, total = sum(row.split == split for row in leaking), len(manifest.of(split).rows)
+        if leaks > 1:
+            honest = (
+                f"the score counts the {total - leaks:,} others" if leaks < total else "there is no score"
+            )
+            what = f"{leaks:,} of {counted(total, f'{split} photo')} are trained on as well: {honest}"
+            problems.append(Problem("warning", "", what, "A score on photos the model has seen flatters."))
+    return problems
 
 
-def _group_leaks(manifest: Manifest) -> list[Problem]:
-    trained = {row.group for row in manifest.rows if row.split == "train" and row.group is not None}
-    scored = {row.group for row in manifest.rows if row.split != "train" and row.group is not None}
-    if not (shared := sorted(trained & scored)):
+def _group_leaks(trained: Sequence[Row], leaking: Sequence[Row]) -> list[Problem]:
+    """One line for the photos that a group, a burst, or a chain of such binds to trained ones."""
+    if not leaking:
         return []
-    what = f"{counted(len(shared), 'group')} trained on and scored: {some(shared)}; the score will flatter"
+    shared = {row.group for row in leaking if row.group} & {row.group for row in trained}
+    named = f"{counted(len(shared), 'group')} trained on and scored: {some(sorted(filter(None, shared)))}"
+    what = named if shared else "photos bound to trained ones, by a burst or through others"
+    what += f"; {counted(len(leaking), 'photo')} left out of the score"
     return [Problem("warning", "", what, "Give all rows of a group the same split.")]
 
 
 def find_copies(manifest: Manifest) -> list[Problem]:
-    """Note photos that are there several times with one label in one split."""
+    """Note photos, and pictures, that are there several times with one label in one split."""
     problems = []
-    for _, rows in _copies(drop_conflicts(manifest)):
-        for split in ("train", "validation", "test"):
-            same = [row for row in rows if row.split == split]
-            if len(same) > 1:
-                told = some(row.name for row in same)
-                what = f"{len(same)} copies of one photo: {told}; kept together in folds"
-                problems.append(Problem("note", same[0].shown, what, "Keep one; copies teach nothing new."))
+    kept = drop_conflicts(manifest)
+    for _, rows in _copies(kept):
+        for same in _by_split(rows):
+            what = (
+                f"{len(same)} copies of one photo: {some(row.name for row in same)}; kept together in folds"
+            )
+            problems.append(Problem("note", same[0].shown, what, "Keep one; copies teach nothing new."))
+    for rows in _alike(kept):
+        for same in _by_split(rows):
+            if len({row.label for row in same}) > 1 or len({row.sha256 for row in same}) == 1:
+                continue
+            names = some(row.name for row in same)
+            what = f"{len(same)} photos look like one picture, re-saved, resized or cropped: {names}"
+            fix = "Kept together in folds. Keep the best one; copies teach nothing new."
+            problems.append(Problem("note", same[0].shown, what, fix))
     return problems
+
+
+def _by_split(rows: Sequence[Row]) -> list[list[Row]]:
+    """The rows of each split, where there are several."""
+    parts = ([row for row in rows if row.split == split] for split in ("train", "validation", "test"))
+    return [part for part in parts if len(part) > 1]
 
 
 def find_class_problems(manifest: Manifest) -> list[Problem]:
@@ -228,8 +250,8 @@ def find_class_problems(manifest: Manifest) -> list[Problem]:
 
 def _photos_apart(manifest: Manifest) -> dict[str, int]:
     """Return for each class how many photos can be divided: copies and members of a group count once."""
-    bundles = bind([row.group for row in manifest.rows], [row.sha256 for row in manifest.rows]).tolist()
-    pairs = {(row.label, bundle) for row, bundle in zip(manifest.rows, bundles, strict=True)}
+    numbers = bundles(manifest.rows).tolist()
+    pairs = {(row.label, number) for row, number in zip(manifest.rows, numbers, strict=True)}
     found = Counter(label for label, _ in pairs)
     return {name: found[name] for name in manifest.classes}
 
@@ -306,8 +328,18 @@ def stop_if_errors(problems: Sequence[Problem], speaker: Speaker, root: Path | N
 
 def _copies(manifest: Manifest) -> list[tuple[str, list[Row]]]:
     """Return the contents that more than one row has, in order of first appearance."""
+    return _shared((row.sha256, row) for row in manifest.rows)
+
+
+def _alike(manifest: Manifest) -> list[list[Row]]:
+    """Return the rows of each picture that several files show, in order of first appearance."""
+    return [rows for _, rows in _shared((row.alike, row) for row in manifest.rows)]
+
+
+def _shared(keyed: Iterable[tuple[str | None, Row]]) -> list[tuple[str, list[Row]]]:
+    """Group rows by a key that more than one has; None is no key."""
     rows: dict[str, list[Row]] = defaultdict(list)
-    for row in manifest.rows:
-        if row.sha256 is not None:
-            rows[row.sha256].append(row)
-    return [(sha256, same) for sha256, same in rows.items() if len(same) > 1]
+    for key, row in keyed:
+        if key is not None:
+            rows[key].append(row)
+    return [(key, same) for key, same in rows.items() if len(same) > 1]

@@ -39,6 +39,7 @@ class Container:
         samples: colour samples held per pixel while a progressive JPEG is decoded; 0 for all else.
         depth: bits per sample where the decoder needs telling (PNG, TIFF); 8 otherwise.
         slow: the decoder for it is slow, so a smaller size limit applies (run-length BMP).
+        exif: the file's EXIF block from its byte-order mark on, as it stands there; b"" where none is read.
     """
 
     data: bytes
@@ -50,6 +51,7 @@ class Container:
     samples: float = 0.0
     depth: int = 8
     slow: bool = False
+    exif: bytes = b""
 
 
 def examine(kind: str, data: bytes) -> Container:
@@ -73,15 +75,15 @@ _PIXEL_MARKERS = _FRAME_MARKERS | {0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xEE}  # tables
 
 
 def _jpeg(data: bytes) -> Container:
-    kept, frame, orientation, notes = [data[:2]], b"", 1, []
+    kept, frame, exif, notes = [data[:2]], b"", b"", []
     for marker, start, end in _jpeg_segments(data):
         if marker == 0xDA:
             break
         body = data[start + 4 : end]
         if marker in _FRAME_MARKERS:
             frame = data[start + 1 : start + 2] + body
-        if marker == 0xE1 and body[:6] == b"Exif\x00\x00" and orientation == 1:
-            orientation = tiff_parts.orientation_in(body[6:])
+        if marker == 0xE1 and body[:6] == b"Exif\x00\x00" and tiff_parts.orientation_in(exif) == 1:
+            exif = body[6:]
         if marker == 0xE2 and body[:4] == b"MPF\x00":
             notes.append("several pictures in one file: first used")
         if marker in _PIXEL_MARKERS:
@@ -90,11 +92,11 @@ def _jpeg(data: bytes) -> Container:
         raise cut_off(len(data))
     if len(frame) < 10:
         raise Fault("damaged: it has no frame header", COPY_AGAIN)
-    return _jpeg_container(data, start, kept, frame, orientation, notes)
+    return _jpeg_container(data, start, kept, frame, exif, notes)
 
 
 def _jpeg_container(
-    data: bytes, scan: int, kept: list[bytes], frame: bytes, orientation: int, notes: list[str]
+    data: bytes, scan: int, kept: list[bytes], frame: bytes, exif: bytes, notes: list[str]
 ) -> Container:
     height, width = struct.unpack_from(">HH", frame, 2)
     samples = _samples_per_pixel(frame)
@@ -108,10 +110,11 @@ def _jpeg_container(
         b"".join([*kept, data[scan:]]),
         width,
         height,
-        orientation,
+        tiff_parts.orientation_in(exif),
         tuple(dict.fromkeys(notes)),
         scans=data.count(b"\xff\xda", scan) if several else 1,
         samples=samples if several else 0.0,
+        exif=exif,
     )
 
 
@@ -149,7 +152,7 @@ _PNG_KEPT = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 
 
 def _png(data: bytes) -> Container:
-    kept, frames, orientation, room = [data[:8]], 0, 1, MOST_TEXT
+    kept, frames, exif, room = [data[:8]], 0, b"", MOST_TEXT
     for kind, start, end in _png_chunks(data):
         if kind in _PNG_KEPT:
             _check_crc(data, kind, start, end)
@@ -157,7 +160,7 @@ def _png(data: bytes) -> Container:
         elif kind == b"acTL":
             frames = int.from_bytes(data[start : start + 4], "big")
         elif kind == b"eXIf":
-            orientation = tiff_parts.orientation_in(data[start:end])
+            exif = data[start:end]
         elif kind in _PNG_PACKED:
             room -= _unpacked_size(data[start:end], kind, room)
     if kept[1:] == [] or kept[1][4:8] != b"IHDR":
@@ -165,7 +168,9 @@ def _png(data: bytes) -> Container:
     width, height, depth = struct.unpack_from(">IIB", kept[1], 8)
     notes = (ANIMATION,) if frames > 1 else ()
     whole = sum(map(len, kept)) == len(data)  # a large file is not copied for nothing
-    return Container(data if whole else b"".join(kept), width, height, orientation, notes, depth=depth)
+    shown = data if whole else b"".join(kept)
+    turn = tiff_parts.orientation_in(exif)
+    return Container(shown, width, height, turn, notes, depth=depth, exif=exif)
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -291,13 +296,14 @@ def _webp(data: bytes) -> Container:
     declared = int.from_bytes(data[4:8], "little") + 8
     if declared > len(data) + 1:  # + 1: some writers count a padding byte that they leave out
         raise cut_off(len(data), declared)
-    orientation, animated = 1, False
+    exif, animated = b"", False
     for kind, start, end in _riff_chunks(data):
         if kind == b"EXIF":
-            orientation = tiff_parts.orientation_in(data[start:end].removeprefix(b"Exif\x00\x00"))
+            exif = data[start:end].removeprefix(b"Exif\x00\x00")
         animated = animated or kind == b"ANIM"
     width, height = _webp_size(data)
-    return Container(data, width, height, orientation, (ANIMATION,) if animated else ())
+    turn = tiff_parts.orientation_in(exif)
+    return Container(data, width, height, turn, (ANIMATION,) if animated else (), exif=exif)
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -355,7 +361,7 @@ def _box_sizes(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _tiff(data: bytes) -> Container:
     page = tiff_parts.first_page(data)
     notes = ("several pages: first used",) if page.more else ()
-    return Container(page.data, page.width, page.height, page.orientation, notes, depth=page.depth)
+    return Container(page.data, page.width, page.height, page.orientation, notes, depth=page.depth, exif=data)
 
 
 _EXAMINERS: dict[str, Callable[[bytes], Container]] = {

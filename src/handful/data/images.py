@@ -26,7 +26,7 @@ import os
 import stat
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -47,6 +47,7 @@ from handful.data.limits import MOST_BYTES, MOST_DECODED, MOST_PIXELS, check_lim
 from handful.data.names import printable
 from handful.data.openers import expected_bytes, open_image
 from handful.data.pixels import to_rgb, upright
+from handful.data.tiff_parts import origin_in
 from handful.errors import ImageError
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Photo:
         height: of the original in pixels, upright.
         format: "JPEG", "PNG", ...; "array" when it came from an array.
         notes: what is odd about it, "is a PNG although named .jpg", "very small: 9 x 7 pixels".
+        camera: make and model by the file's EXIF; "" where it names none, and for AVIF and HEIC.
+        taken: when, by the file's EXIF, in seconds of the camera's own clock since 1970; None likewise.
     """
 
     pixels: np.ndarray
@@ -90,6 +93,8 @@ class Photo:
     height: int
     format: str
     notes: tuple[str, ...] = ()
+    camera: str = ""
+    taken: int | None = None
 
 
 def load(path: Path | str, size: Size | None = None) -> Photo:
@@ -237,7 +242,9 @@ def _decode(kind: str, data: bytes, name: str, size: Size | None) -> Photo:
     pixels, notes = to_rgb(image, stored, container.depth)
     named = extension_note(name, kind)
     notes = (*((named,) if named else ()), *container.notes, *notes)
-    return _photo(upright(pixels, turn), _upright_shape(shape, turn), kind, notes)
+    photo = _photo(upright(pixels, turn), _upright_shape(shape, turn), kind, notes)
+    camera, taken = origin_in(container.exif)
+    return replace(photo, camera=camera, taken=taken)
 
 
 def _stored_size(size: Size | None, turn: int) -> Size | None:

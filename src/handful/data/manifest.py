@@ -1,8 +1,9 @@
-"""Manifest: the photos of one data set with their labels, read from a folder, a table or pairs.
+r"""Manifest: the photos of one data set with their labels, read from a folder, a table or pairs.
 
     Manifest.read("photos/")            a folder per class; train/, val/ and test/ are understood
     Manifest.read("labels.csv")         path,label and optionally group,split
     Manifest.read([("a.jpg", "cat"), ("b.jpg", "dog")])
+    Manifest.read("photos/", group_by=r"plant_(\d+)", fixes="corrected.csv")
 
 Reading opens no photo and writes nothing. What was found besides is in `problems`; `checks.py` adds what
 only the photos can tell.
@@ -21,13 +22,15 @@ from typing import TypeAlias
 
 import numpy as np
 
+from handful.data.corrections import Correction, corrected
+from handful.data.grouping import grouped
 from handful.data.layout import read_folder
 from handful.data.listing import photos_under
 from handful.data.names import counted, did_you_mean, printable, twin_groups
 from handful.data.records import read_records
 from handful.data.row import Reading, Row, Split
 from handful.data.tables import SUFFIXES, Frame, read_frame, read_pairs, read_table
-from handful.errors import DataError, Problem
+from handful.errors import ConfigError, DataError, Problem
 
 __all__ = ["Manifest", "Row", "Source", "Split", "photos_under"]
 
@@ -43,6 +46,9 @@ class Manifest:
         root: the folder read; None for a table, a data frame or pairs.
         problems: what reading found, errors included: `checks.raise_if_errors` raises them together.
         left_out: rows of a table that cannot be used; they count as bad beside unreadable photos.
+        corrections: labels that `fixes` changed.
+        group_by: the pattern that gave the groups; None where a column did, or nothing.
+        burst: photos taken within so many seconds of each other are kept together; None: they are not.
     """
 
     rows: tuple[Row, ...]
@@ -50,9 +56,20 @@ class Manifest:
     root: Path | None = None
     problems: tuple[Problem, ...] = ()
     left_out: int = 0
+    corrections: tuple[Correction, ...] = ()
+    group_by: str | None = None
+    burst: float | None = None
 
     @classmethod
-    def read(cls, source: Source, *, classes: Sequence[str] | None = None) -> Manifest:
+    def read(
+        cls,
+        source: Source,
+        *,
+        classes: Sequence[str] | None = None,
+        group_by: str | None = None,
+        fixes: str | os.PathLike[str] | None = None,
+        burst: float | None = None,
+    ) -> Manifest:
         """Read a data set.
 
         Args:
@@ -61,15 +78,23 @@ class Manifest:
             classes: the classes of a trained model, in its order, when the photos are to be scored.
                 Every label must be among them; one class is enough, training rows may be missing, and
                 rows outside a named split count as "test". Then use `to_score`.
+            group_by: a regular expression with one capturing group, for file names: photos for which it
+                captures the same text (one plant, one patient) are never parted by a fold or split.
+            fixes: a table of corrected labels with the columns file and label; an empty label leaves the
+                photo out. The photos are not touched.
+            burst: keep photos of one camera together that were taken within so many seconds of the one
+                before, by their EXIF times.
 
         Raises:
             DataError: the source is missing, empty, of an unknown kind, or laid out in a way that cannot
                 be meant. Faults of single files, lines and classes are collected in `problems`.
+            ConfigError: the seconds of a burst are negative.
         """
         if isinstance(source, Manifest):
-            return source if classes is None else _manifest(_reading_of(source), classes)
-        reading = _read(source, classes)
-        return _manifest(reading, classes)
+            manifest = source if classes is None else _manifest(_reading_of(source), classes)
+        else:
+            manifest = _manifest(_read(source, classes), classes)
+        return _in_bursts(_grouped(_corrected(manifest, fixes), group_by), burst)
 
     def of(self, split: Split) -> Manifest:
         """Return the rows of one split; classes stay."""
@@ -142,6 +167,31 @@ class Manifest:
         }
         rows = tuple(replace(row, label=new.get(row.label, row.label)) for row in self.rows)
         return replace(self, rows=rows, classes=tuple(sorted({new.get(name, name) for name in self.classes})))
+
+
+def _corrected(manifest: Manifest, fixes: str | os.PathLike[str] | None) -> Manifest:
+    if fixes is None:
+        return manifest
+    found = corrected(manifest.rows, manifest.classes, fixes)
+    problems = (*manifest.problems, *found.problems)
+    return replace(
+        manifest, rows=found.rows, problems=problems, corrections=(*manifest.corrections, *found.made)
+    )
+
+
+def _grouped(manifest: Manifest, pattern: str | None) -> Manifest:
+    if pattern is None:
+        return manifest
+    rows, problems = grouped(manifest.rows, pattern)
+    return replace(manifest, rows=tuple(rows), problems=(*manifest.problems, *problems), group_by=pattern)
+
+
+def _in_bursts(manifest: Manifest, seconds: float | None) -> Manifest:
+    if seconds is None:
+        return manifest
+    if not seconds >= 0:
+        raise ConfigError(f"Received burst={seconds}. Expected seconds between two photos, for example 2.")
+    return replace(manifest, burst=seconds)
 
 
 # Whatever labelled photos can be read from. `str` and PathLike name a folder or a table.

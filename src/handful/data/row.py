@@ -37,6 +37,10 @@ class Row:
         group: photos of one group (one animal, one patient) are never divided; None is a group of one.
         split: "train", "validation" (scored, never trained or chosen on) or "test" (once, at the end).
         sha256: hex digest of the file's content, filled once the file was read.
+        alike: rows with the same value show one picture (re-saved, resized, cropped); filled once the
+            photos were compared, None for a picture that is there once.
+        burst: rows with the same value were taken within seconds of each other; filled where photos are to
+            be grouped so.
     """
 
     path: Path
@@ -45,6 +49,8 @@ class Row:
     group: str | None = None
     split: Split = "train"
     sha256: str | None = None
+    alike: str | None = None
+    burst: str | None = None
 
     @property
     def shown(self) -> str:

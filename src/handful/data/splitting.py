@@ -7,63 +7,22 @@ those join. Pure numpy; the same input and seed give the same result everywhere.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from handful.data import images
-from handful.data.manifest import Manifest, Row, Source
+from handful.config import default_workers
+from handful.data.bonds import marked_alike
+from handful.data.manifest import Manifest, Source
 from handful.data.names import counted, printable
-from handful.errors import ConfigError, DataError, ImageError
-from handful.files import sha256_of_bytes
+from handful.data.reading import read_rows
+from handful.data.unions import bind, bundles, numbered
+from handful.errors import ConfigError, DataError
+
+__all__ = ["bind", "bundles", "split", "stratified_folds"]
 
 _ATTEMPTS = 20  # other orders to try when bundles of several classes block each other
-
-
-def bind(groups: Sequence[str | None], sha256s: Sequence[str | None]) -> np.ndarray:
-    """Number the bundles: rows that share a group or a content, directly or through other rows.
-
-    Args:
-        groups: the user's group of each row; None stands for a group of its own.
-        sha256s: the content hash of each row; None when unknown, which equals nothing.
-
-    Returns:
-        int64, shape (n,), numbered from 0 in order of first appearance.
-
-    Raises:
-        DataError: the two have different lengths.
-    """
-    if len(groups) != len(sha256s):
-        raise DataError(
-            f"Received {len(groups)} groups and {len(sha256s)} hashes. Each row needs one of each. "
-            "Take both from the same rows."
-        )
-    parent = list(range(len(groups)))
-    for column in (groups, sha256s):
-        first: dict[str, int] = {}
-        for row, key in enumerate(column):
-            if key is not None:
-                parent[_root(parent, row)] = _root(parent, first.setdefault(key, row))
-    return _numbered([_root(parent, row) for row in range(len(parent))])
-
-
-def bundles(rows: Sequence[Row]) -> np.ndarray:
-    """Number rows int64 (n,) so that copies of one photo and photos of one group share a number."""
-    return bind([row.group for row in rows], [row.sha256 for row in rows])
-
-
-def _root(parent: list[int], row: int) -> int:
-    """Find a row's representative, halving the path on the way (Tarjan and van Leeuwen 1984)."""
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = parent[row]
-    return row
-
-
-def _numbered(keys: Sequence[Hashable]) -> np.ndarray:
-    numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
 
 
 def stratified_folds(
@@ -91,7 +50,7 @@ def stratified_folds(
     """
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
     _check_shapes(labels, folds, groups)
-    bundles = _bundles(_numbered(labels.tolist()), groups)
+    bundles = _bundles(numbered(labels.tolist()), groups)
     if len(bundles) < folds:
         raise DataError(
             f"{counted(len(bundles), 'group')} of photos cannot fill {folds} folds. "
@@ -203,7 +162,8 @@ class _Deal:
 def split(source: Source, fraction: float = 0.2, seed: int = 0) -> tuple[Manifest, Manifest]:
     """Hold out a part of the training photos to be scored once, at the end.
 
-    Copies of one photo and photos of one group stay on one side. Each class has photos on both sides;
+    Copies of one photo, pictures that are alike and photos of one group stay on one side; every photo is
+    decoded to see which those are. Each class has photos on both sides;
     apart from that the part held out has at most `fraction` of each class, rounded.
 
     Args:
@@ -226,24 +186,24 @@ def split(source: Source, fraction: float = 0.2, seed: int = 0) -> tuple[Manifes
     if not 0 < fraction < 1:
         raise ConfigError(f"Received fraction={fraction}. Pass a number between 0 and 1, for example 0.2.")
     manifest = Manifest.read(source)
-    manifest = manifest.keep(_hashed(row) for row in manifest.rows)
+    manifest = _bound(manifest)
     training = manifest.of("train")
-    together = bind([row.group for row in training.rows], [row.sha256 for row in training.rows])
-    bundles = _bundles(training.labels, together)
-    held = {id(training.rows[at]) for at in _hold_out(bundles, training.classes, fraction, seed)}
+    parts = _bundles(training.labels, bundles(training.rows))
+    held = {id(training.rows[at]) for at in _hold_out(parts, training.classes, fraction, seed)}
     kept = manifest.keep(row for row in manifest.rows if id(row) not in held)
     test = manifest.keep(replace(row, split="test") for row in manifest.rows if id(row) in held)
     return kept, replace(test, problems=(), left_out=0)
 
 
-def _hashed(row: Row) -> Row:
-    """Fill a row's sha256; a file that cannot be read is left to the check that follows."""
-    if row.sha256 is not None:
-        return row
-    try:
-        return replace(row, sha256=sha256_of_bytes(images.read_file(row.path)))
-    except ImageError:
-        return row
+def _bound(manifest: Manifest) -> Manifest:
+    """Fill hashes and mark pictures that are alike, of rows not read yet; a bad file stays as it is."""
+    unread = [row for row in manifest.rows if row.sha256 is None]
+    found = [(old, new) for old, new in zip(unread, read_rows(unread, default_workers()), strict=True)]
+    good = [(old, new.row, new.look) for old, new in found if new.look is not None]
+    marked, problems = marked_alike([row for _, row, _ in good], [look for _, _, look in good])
+    new = {id(old): row for (old, _, _), row in zip(good, marked, strict=True)}
+    rows = tuple(new.get(id(row), row) for row in manifest.rows)
+    return replace(manifest, rows=rows, problems=(*manifest.problems, *problems))
 
 
 def _hold_out(bundles: list[_Bundle], classes: Sequence[str], fraction: float, seed: int) -> list[int]:

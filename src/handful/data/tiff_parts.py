@@ -1,4 +1,4 @@
-"""The TIFF directory, by itself and inside EXIF: orientation, and a TIFF reduced to its first page.
+"""The TIFF directory, by itself and inside EXIF: orientation, camera, time; a TIFF reduced to its first page.
 
 A directory is a count, then entries of (tag, type, count, value or offset). `first_page` writes a new one at
 the file's end that holds only what makes the pixels, and points the header at it; `containers.py` says why.
@@ -6,6 +6,8 @@ the file's end that holds only what makes the pixels, and points the header at i
 
 from __future__ import annotations
 
+import calendar
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +15,9 @@ from dataclasses import dataclass
 from handful.data.faults import COPY_AGAIN, Fault, cut_off
 
 _ORIENTATION = 274
+_MAKE, _MODEL, _CHANGED, _EXIF, _TAKEN = 271, 272, 306, 34665, 36867
+_TIME = re.compile(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)")
+_MOST_TEXT = 200  # bytes of a camera's name or a time; real ones have some thirty
 # One value each (TIFF 6.0): a longer list is cut to its first value, as Pillow does with a warning.
 _SINGLE = frozenset(
     {256, 257, 259, 262, 266, 277, 278, 284, 292, 293, 317, 322, 323, 332, 512, 513, 514, 515, 531}
@@ -101,6 +106,53 @@ def orientation_in(exif: bytes) -> int:
     return _orientation(entries, layout)
 
 
+def origin_in(exif: bytes) -> tuple[str, int | None]:
+    """The camera an EXIF block names, and when the photo was taken.
+
+    Args:
+        exif: from the byte-order mark on ("II" or "MM").
+
+    Returns:
+        Make and model, "" when absent; seconds of the camera's own clock since 1970, None when absent. A
+        broken block tells nothing: a photo is never lost for its EXIF.
+    """
+    try:
+        layout = _layout(exif)
+        found = {entry.tag: entry for entry in reversed(_directory(exif, layout)[0])}
+        names = (_text(exif, found.get(tag), layout) for tag in (_MAKE, _MODEL))
+        times = (_inner_text(exif, found, layout), _text(exif, found.get(_CHANGED), layout))
+        return " ".join(filter(None, names)), next((t for t in map(_seconds, times) if t is not None), None)
+    except (Fault, struct.error):
+        return "", None
+
+
+def _inner_text(exif: bytes, found: dict[int, _Entry], layout: _Layout) -> str:
+    """When the photo was taken, from the directory that EXIF keeps beside the first."""
+    if not (place := _number(found, _EXIF, layout)):
+        return ""
+    inner = {entry.tag: entry for entry in reversed(_directory(exif, layout, place)[0])}
+    return _text(exif, inner.get(_TAKEN), layout)
+
+
+def _text(data: bytes, entry: _Entry | None, layout: _Layout) -> str:
+    if entry is None or entry.type != 2 or not 0 < entry.size <= _MOST_TEXT:
+        return ""
+    start = struct.unpack(layout.offset, entry.value)[0] if entry.size > len(entry.value) else None
+    raw = entry.value[: entry.size] if start is None else data[start : start + entry.size]
+    text = raw.partition(b"\x00")[0].decode("ascii", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _seconds(text: str) -> int | None:
+    """Seconds since 1970 of "2017:05:24 17:31:02"; None for zeros, blanks and what is no time."""
+    match = _TIME.match(text)
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = map(int, match.groups())
+    sound = year >= 1970 and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60
+    return calendar.timegm((year, month, day, hour, minute, second)) if sound else None
+
+
 def first_page(data: bytes) -> Page:
     """Reduce a TIFF to its first page without metadata.
 
@@ -132,9 +184,9 @@ def _layout(data: bytes) -> _Layout:
     return _Layout(order, struct.unpack_from(order + "H", data, 2)[0] == 43)
 
 
-def _directory(data: bytes, layout: _Layout) -> tuple[list[_Entry], int]:
-    """Read the first directory: its entries and the offset of the next one (0 for none)."""
-    (position,) = struct.unpack_from(layout.offset, data, 8 if layout.big else 4)
+def _directory(data: bytes, layout: _Layout, place: int | None = None) -> tuple[list[_Entry], int]:
+    """Read a directory, the first by default: its entries and the offset of the next one (0 for none)."""
+    position = place or struct.unpack_from(layout.offset, data, 8 if layout.big else 4)[0]
     if position + 8 > len(data):
         raise cut_off(len(data), position + 200)
     (count,) = struct.unpack_from(layout.count, data, position)

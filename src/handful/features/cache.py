@@ -12,16 +12,18 @@ import hashlib
 import json
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from handful.data.looks import THUMBNAIL_SIDE, Look
 from handful.files import temporary_name
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MAGIC = b"handfeat"
-_HEADER = struct.Struct("<8sI32s32sII")  # magic, version, space, photo, number of floats, bytes of notes
+_HEADER = struct.Struct("<8sI32s32sII")  # magic, version, space, photo, floats, bytes of text
+_THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3)
 _CHECKSUM = 16
 
 
@@ -57,10 +59,12 @@ class Record:
     Attributes:
         vector: float32 (d,), pooled features.
         notes: what the decoder noted about the photo.
+        look: its size, camera, time and thumbnail, so that a second run need not decode for them either.
     """
 
     vector: np.ndarray
     notes: tuple[str, ...]
+    look: Look
 
 
 class DamagedRecordError(Exception):
@@ -116,10 +120,11 @@ class FeatureCache:
 
 
 def _encode(record: Record, space: bytes, photo: bytes) -> bytes:
-    notes = json.dumps(record.notes).encode()
+    told = {name: value for name, value in asdict(record.look).items() if name != "thumbnail"}
+    text = json.dumps({"notes": record.notes, "look": told}).encode()
     vector = record.vector.astype("<f4").tobytes()
-    header = _HEADER.pack(_MAGIC, FORMAT_VERSION, space, photo, len(vector) // 4, len(notes))
-    body = header + vector + notes
+    header = _HEADER.pack(_MAGIC, FORMAT_VERSION, space, photo, len(vector) // 4, len(text))
+    body = header + vector + text + record.look.thumbnail.tobytes()
     return body + hashlib.sha256(body).digest()[:_CHECKSUM]
 
 
@@ -129,11 +134,13 @@ def _decode(data: bytes, space: bytes, photo: bytes) -> Record:
     body, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
     if hashlib.sha256(body).digest()[:_CHECKSUM] != checksum:
         raise ValueError("its checksum does not match")
-    magic, version, its_space, its_photo, floats, notes = _HEADER.unpack_from(body)
+    magic, version, its_space, its_photo, floats, length = _HEADER.unpack_from(body)
     if (magic, version) != (_MAGIC, FORMAT_VERSION):
         raise ValueError("written by another version")
     if (its_space, its_photo) != (space, photo):
         raise ValueError("it belongs to another photo or network")
     start = _HEADER.size + 4 * floats
     vector = np.frombuffer(body, "<f4", floats, _HEADER.size).astype(np.float32)
-    return Record(vector, tuple(json.loads(body[start : start + notes])))
+    text = json.loads(body[start : start + length])
+    thumbnail = np.frombuffer(body, np.uint8, offset=start + length).reshape(_THUMBNAIL)
+    return Record(vector, tuple(text["notes"]), Look(**text["look"], thumbnail=thumbnail))

@@ -14,6 +14,7 @@ import numpy as np
 
 from handful.data import images
 from handful.data.checks import bad_photo, photo_notes
+from handful.data.looks import Look, look_of
 from handful.engines.base import Engine
 from handful.errors import HandfulError, ImageError, Problem
 from handful.features.cache import DamagedRecordError, FeatureCache, Record
@@ -41,6 +42,7 @@ class Outcome:
         vector: float32 (d,); None when the photo was refused.
         notes: what the decoder noted.
         named: those of them that the file's name brings; the cache, which goes by content, keeps the others.
+        look: its size, camera, time and thumbnail; None when the photo was refused.
         refusal: why the photo was refused.
         cached: the vector came from the cache.
         damage: a cached record was damaged and computed again; its path and fault.
@@ -52,6 +54,7 @@ class Outcome:
     vector: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
+    look: Look | None = None
     refusal: ImageError | None = None
     cached: bool = False
     damage: str | None = None
@@ -67,6 +70,7 @@ class Features:
         values: float32 (n, views, d).
         ids: sha256 of each photo, n of them.
         kept: int (n,), position of each among the photos asked for.
+        looks: of each photo, n of them.
         problems: refused photos, and notes on kept ones.
         refused: how many photos were refused.
         computed: how many went through the network now; the others came from the cache.
@@ -76,6 +80,7 @@ class Features:
     values: np.ndarray
     ids: tuple[str, ...]
     kept: np.ndarray
+    looks: tuple[Look, ...]
     problems: tuple[Problem, ...]
     refused: int
     computed: int
@@ -109,6 +114,7 @@ def extract(
         values=values,
         ids=tuple(outcomes[i].sha256 or "" for i in kept),
         kept=np.array(kept, dtype=np.int64),
+        looks=tuple(outcome.look for outcome in outcomes if outcome.look is not None),
         problems=tuple(problem for outcome in outcomes for problem in problems_of(outcome)),
         refused=len(outcomes) - len(kept),
         computed=sum(outcomes[i].cached is False for i in kept),
@@ -155,7 +161,7 @@ def _prepare(photo: Photo, size: tuple[int, int], cache: FeatureCache | None) ->
         outcome.named = images.check_name(data, photo.name)
         record = _look_up(outcome, cache)
         if record is not None:
-            outcome.vector, outcome.cached = record.vector, True
+            outcome.vector, outcome.look, outcome.cached = record.vector, record.look, True
             outcome.notes = (*outcome.named, *record.notes)
             return outcome
         decoded = images.decode(data, photo.name, size)
@@ -163,6 +169,7 @@ def _prepare(photo: Photo, size: tuple[int, int], cache: FeatureCache | None) ->
         outcome.refusal = error
         return outcome
     outcome.pixels, outcome.notes = decoded.pixels, decoded.notes
+    outcome.look = look_of(decoded, len(data))
     return outcome
 
 
@@ -183,10 +190,10 @@ def _finish(outcome: Outcome, vector: np.ndarray, cache: FeatureCache | None) ->
             "The converted backbone is damaged: run `handful cache --clear` and try again."
         )
     outcome.vector, outcome.pixels = vector, None
-    if cache is not None and outcome.sha256 is not None:
+    if cache is not None and outcome.sha256 is not None and outcome.look is not None:
         try:
             own = tuple(note for note in outcome.notes if note not in outcome.named)
-            cache.write(outcome.sha256, Record(vector, own))
+            cache.write(outcome.sha256, Record(vector, own, outcome.look))
         except OSError as error:
             outcome.unwritten = f"{error.filename}: {error.strerror}"
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from handful.data.bonds import bound, find_bursts
 from handful.data.checks import (
     check_manifest,
+    find_class_problems,
     find_photo_problems,
     find_problems,
     in_order,
@@ -15,6 +17,7 @@ from handful.data.checks import (
     too_many_bad,
     usable,
 )
+from handful.data.looks import Look
 from handful.data.manifest import Manifest, Split
 from handful.engines.base import Engine
 from handful.errors import Problem
@@ -28,8 +31,9 @@ class Labelled:
     """Usable photos with their features.
 
     Attributes:
-        manifest: the rows that can be used, sha256 filled.
+        manifest: the rows that can be used, sha256 filled, pictures that are alike marked.
         values: float32 (n, views, d), row by row.
+        looks: what each row's file and thumbnail tell, row by row.
         problems: everything found, errors first.
         skipped: photos that were asked for and are not among the rows.
         computed: photos that went through the network now; the others came from the cache.
@@ -38,6 +42,7 @@ class Labelled:
 
     manifest: Manifest
     values: np.ndarray
+    looks: tuple[Look, ...]
     problems: tuple[Problem, ...]
     skipped: int
     computed: int
@@ -47,6 +52,11 @@ class Labelled:
         """The rows of one split, and their first view float32 (m, d)."""
         chosen = [i for i, row in enumerate(self.manifest.rows) if row.split == split]
         return self.manifest.of(split), self.values[chosen, 0]
+
+    def looks_of(self, split: Split) -> list[Look]:
+        """The looks of the rows of one split."""
+        pairs = zip(self.manifest.rows, self.looks, strict=True)
+        return [look for row, look in pairs if row.split == split]
 
 
 def refuse_what_cannot_train(manifest: Manifest, speaker: Speaker, *, workers: int, allow_bad: bool) -> None:
@@ -84,19 +94,23 @@ def pass_labelled(
         replace(manifest.rows[position], sha256=photo)
         for position, photo in zip(features.kept, features.ids, strict=True)
     ]
-    readable = manifest.keep(rows)
+    readable = bound(manifest.keep(rows), features.looks)
     kept = usable(readable)
-    good = {id(row) for row in kept.rows}
+    usables = {id(row) for row in kept.rows}
+    good = [id(row) in usables for row in readable.rows]
     bad = features.refused + manifest.left_out
     problems = [
-        *manifest.problems,
+        *find_photo_problems(readable),
+        *readable.problems,
         *features.problems,
-        *(find_problems if for_training else find_photo_problems)(readable),
+        *(find_class_problems(kept) if for_training else ()),
+        *find_bursts(readable, features.looks),
         *too_many_bad(bad, len(asked) + manifest.left_out, allow_bad=allow_bad),
     ]
     return Labelled(
         manifest=kept,
-        values=features.values[[id(row) in good for row in rows]],
+        values=features.values[good],
+        looks=tuple(look for look, used in zip(features.looks, good, strict=True) if used),
         problems=tuple(in_order(problems)),
         skipped=len(asked) - len(kept.rows) + manifest.left_out,
         computed=features.computed,

@@ -12,6 +12,7 @@ from handful.errors import HandfulError
 from handful.files import WriteError, is_temporary, sweep_below, write_error
 
 FEATURES, NETWORKS = "features", "networks"
+FINE_TUNING = "finetune"  # of runs that were stopped; a run that ends removes its own
 
 
 _NETWORK = {".tflite", ".keras"}
@@ -43,7 +44,7 @@ class CacheSize:
 
 def measure_cache(folder: Path) -> CacheSize:
     """Count every file in the cache, after sweeping what dead processes left; zeros when there is none."""
-    for part in (FEATURES, NETWORKS):
+    for part in (FEATURES, NETWORKS, FINE_TUNING):
         sweep_below(folder / part)
     features, networks = _sizes(folder / FEATURES), _sizes(folder / NETWORKS)
     whole = {path for path in (*features, *networks) if not is_temporary(path)}
@@ -67,12 +68,12 @@ def _sizes(folder: Path) -> dict[Path, int]:
 
 
 def clear_cache(folder: Path) -> None:
-    """Remove features and converted networks, and nothing else that may lie in the folder.
+    """Remove features, converted networks and unfinished fine-tuning, and nothing else in the folder.
 
     Raises:
         HandfulError: the system refused.
     """
-    for part in (FEATURES, NETWORKS):
+    for part in (FEATURES, NETWORKS, FINE_TUNING):
         try:
             _remove(folder / part)
         except OSError as error:
