@@ -214,7 +214,6 @@ def test_a_model_shows_its_classes_backbone_and_accuracy(classifier: Classifier)
     assert "balanced accuracy, cross-validation" in html
 
 
-@pytest.mark.usefixtures("cache")
 def test_a_class_named_like_a_script_is_text_in_a_notebook(colours: Path) -> None:
     name = "<script>alert('x')</script>"
     pairs = [(file, name) for file in sorted((colours / "red").iterdir())]
@@ -266,7 +265,6 @@ def test_what_is_no_photo_says_what_is_taken(classifier: Classifier, photo: Path
         classifier.predict({"a": photo})
 
 
-@pytest.mark.usefixtures("cache")
 def test_photos_left_out_show_without_asking(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     photos = draw_colours(tmp_path / "photos")
     (photos / "red" / "page.jpg").write_text("<html>")

@@ -12,6 +12,7 @@ import pytest
 from handful.classifier import Classifier
 from handful.errors import ArtefactError, DataError
 from handful.evaluation import evaluate, score
+from handful.metrics.intervals import wilson
 from handful.progress import Silent
 
 from .conftest import draw_colours, draw_noise
@@ -73,7 +74,7 @@ def test_one_class_alone_can_be_scored(model: Classifier, fresh: Path) -> None:
     result = evaluate(model, fresh)
     assert result.scores.n == 4
     assert not [problem for problem in result.problems if problem.severity == "error"]
-    assert np.isnan(result.scores.recall[:2]).all()
+    assert all(np.isnan(share.value) for share in result.scores.recall[:2])
     assert result.balanced_accuracy.value == result.accuracy.value
     assert "4 photos" in result._repr_html_()
 
@@ -162,14 +163,19 @@ def test_scores_of_known_predictions() -> None:
     assert found.accuracy.value == 0.75
     assert found.balanced_accuracy.value == pytest.approx((1 + 2 / 3) / 2)
     assert found.confusion.tolist() == [[1, 0, 0], [1, 2, 0], [0, 0, 0]]
-    assert found.recall[:2].tolist() == pytest.approx([1, 2 / 3])
-    assert np.isnan(found.recall[2])
-    assert found.precision[:2].tolist() == [0.5, 1]
-    assert np.isnan(found.precision[2])
+    assert [share.value for share in found.recall[:2]] == pytest.approx([1, 2 / 3])
+    assert np.isnan(found.recall[2].value)
+    assert [share.value for share in found.precision[:2]] == [0.5, 1]
+    assert np.isnan(found.precision[2].value)
+    # Two photos were called the first class: one of them was.
+    assert found.precision[0] == wilson(1, 2)
+    assert found.recall[1] == wilson(2, 3)
+    assert found.macro_f1 == pytest.approx((2 / 3 + 0.8) / 2)
+    assert found.brier == pytest.approx(np.mean([0.02, 0.72, 0.08, 0.18]), rel=1e-5)
+    assert 0 <= found.calibration_error.low <= found.calibration_error.value <= found.calibration_error.high
     assert found.log_loss == pytest.approx(-np.log([0.9, 0.4, 0.8, 0.7]).mean(), rel=1e-6)
 
 
-@pytest.mark.usefixtures("cache")
 def test_photos_scored_again_come_from_the_cache(
     model: Classifier, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +189,6 @@ def test_photos_scored_again_come_from_the_cache(
     assert evaluate(model, fresh).photos == before.photos
 
 
-@pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("change", [{"decoder": -1}, {"weights": "another"}, None, {"unknown": 1}], ids=str)
 def test_features_of_another_space_are_not_taken(
     change: dict[str, object] | None, trained_once: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@
         backbone.tflite    the frozen network (backbone.keras for networks that only Keras runs)
         weights.npy        float32 (d, k), the new layer
         bias.npy           float32 (k,)
+        strangers.npz      features of training photos, to tell photos of none of the classes
         out_of_fold.csv    a row per training photo: its label, fold and the logits of a fit without it
         checksums.json     sha256 of every file above
 
@@ -17,16 +18,28 @@ import contextlib
 import csv
 import io
 import json
-import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from handful.arrays import npy, npz, read_npy, read_npz
+from handful.contents import (
+    BIAS,
+    CARD,
+    CHECKSUMS,
+    STRANGERS,
+    TABLE,
+    TUNED,
+    WEIGHTS,
+    all_files,
+    checked_files,
+    is_sound,
+)
 from handful.errors import ArtefactError
 from handful.files import (
     folder_in_the_making,
@@ -37,13 +50,7 @@ from handful.files import (
 from handful.plain import finite
 
 FORMAT = 1
-LITERT_NETWORK = "backbone.tflite"
-KERAS_NETWORK = "backbone.keras"
-_CARD, _CHECKSUMS, _TABLE = "card.json", "checksums.json", "out_of_fold.csv"
-_WEIGHTS, _BIAS = "weights.npy", "bias.npy"
-_CHECKED = (_CARD, _WEIGHTS, _BIAS, _TABLE)  # and the network, whose name is in the card
 _LARGEST_CARD = 64 * 2**20
-_NPY_HEADER = 4096  # far more than NumPy writes; refuses a header that promises a giant array
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,13 @@ class Artefact:
         return tuple(self.card["classes"])
 
     @property
+    def is_fine_tuned(self) -> bool:
+        """Whether weights of the network itself were trained, and not the new layer alone."""
+        return "tuned" in self.card["network"]
+
+    @property
     def network(self) -> Path:
-        """The file of the frozen network."""
+        """The file of the network, which nothing changes any more."""
         return self.folder / self.card["network"]["file"]
 
 
@@ -101,6 +113,8 @@ def write_artefact(
     table: OutOfFold,
     *,
     network_sha256: str | None = None,
+    moved: Mapping[str, np.ndarray] | None = None,
+    strangers: Mapping[str, np.ndarray] | None = None,
     overwrite: bool,
 ) -> None:
     """Write a trained folder beside `target` and rename it into place.
@@ -113,6 +127,10 @@ def write_artefact(
         bias: float32 (k,).
         table: the out-of-fold table.
         network_sha256: of the network that the features were computed with; None does not compare.
+        moved: float32 weights of a fine-tuned network by their place among all of its weights, "0", "1", ...;
+            the card's "network" then has "tuned": TUNED.
+        strangers: what tells photos of none of the classes (`audit.strangers.Strangers.arrays`); the card's
+            "network", whose features they are, then has "strangers": STRANGERS.
         overwrite: replace an existing result.
 
     Raises:
@@ -122,15 +140,19 @@ def write_artefact(
     """
     refuse_what_is_not_ours(target)
     file = card["network"]["file"]
-    with folder_in_the_making(target, overwrite=overwrite, expected=_names(file)) as folder:
+    with folder_in_the_making(target, overwrite=overwrite, expected=all_files(card)) as folder:
         link_or_copy(network, folder / file)
         _refuse_another_network(network, folder / file, network_sha256)
-        (folder / _CARD).write_text(_json({"format": FORMAT, **card}), encoding="utf-8")
-        (folder / _WEIGHTS).write_bytes(_npy(weights))
-        (folder / _BIAS).write_bytes(_npy(bias))
-        (folder / _TABLE).write_text(_csv(table, card["classes"]), encoding="utf-8", newline="")
+        (folder / CARD).write_text(_json({"format": FORMAT, **card}), encoding="utf-8")
+        (folder / WEIGHTS).write_bytes(npy(weights))
+        (folder / BIAS).write_bytes(npy(bias))
+        (folder / TABLE).write_text(_csv(table, card["classes"]), encoding="utf-8", newline="")
+        if moved is not None:
+            (folder / TUNED).write_bytes(npz(moved))
+        if strangers is not None:
+            (folder / STRANGERS).write_bytes(npz(strangers))
         sums = {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())}
-        (folder / _CHECKSUMS).write_text(_json(sums), encoding="utf-8")
+        (folder / CHECKSUMS).write_text(_json(sums), encoding="utf-8")
 
 
 def copy_artefact(artefact: Artefact, target: Path, *, overwrite: bool) -> None:
@@ -139,16 +161,11 @@ def copy_artefact(artefact: Artefact, target: Path, *, overwrite: bool) -> None:
     Only the network, which nobody edits, is hard-linked; a change to another file stays in its folder.
     """
     refuse_what_is_not_ours(target)
-    network = artefact.network.name
-    with folder_in_the_making(target, overwrite=overwrite, expected=_names(network)) as folder:
-        for name in _names(network):
+    network, names = artefact.network.name, all_files(artefact.card)
+    with folder_in_the_making(target, overwrite=overwrite, expected=names) as folder:
+        for name in names:
             (link_or_copy if name == network else shutil.copyfile)(artefact.folder / name, folder / name)
         read_artefact(folder)  # raises when the original changed, or a byte was lost on the way
-
-
-def _names(network: str) -> tuple[str, ...]:
-    """Every file of a trained folder."""
-    return (*_CHECKED, network, _CHECKSUMS)
 
 
 def _refuse_another_network(network: Path, copy: Path, expected: str | None) -> None:
@@ -162,7 +179,7 @@ def _refuse_another_network(network: Path, copy: Path, expected: str | None) -> 
 
 def refuse_what_is_not_ours(target: Path) -> None:
     """Raise when something that is no trained folder stands at `target`: it is never replaced."""
-    if os.path.exists(target) and not os.path.isfile(target / _CARD):
+    if os.path.exists(target) and not os.path.isfile(target / CARD):
         raise ArtefactError(
             f"{target} exists and is not a trained folder of Handful; it is left as it is. "
             "Choose another name with -o."
@@ -171,13 +188,6 @@ def refuse_what_is_not_ours(target: Path) -> None:
 
 def _json(value: Any) -> str:
     return json.dumps(finite(value), indent=2, ensure_ascii=True, sort_keys=True) + "\n"
-
-
-def _npy(array: np.ndarray) -> bytes:
-    """The bytes of a .npy file; NumPy's own write to a file loses the reason when the disk refuses."""
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
 
 
 def _csv(table: OutOfFold, classes: Sequence[str]) -> str:
@@ -219,10 +229,10 @@ def _unreadable(path: Path, error: OSError) -> ArtefactError:
 
 def _read(folder: Path) -> Artefact:
     card = _read_card(folder)
-    sums = _read_json(folder / _CHECKSUMS)
+    sums = _read_json(folder / CHECKSUMS)
     _check_sums(folder, sums, card)
-    weights = _read_array(folder / _WEIGHTS, 2)
-    bias = _read_array(folder / _BIAS, 1)
+    weights = read_npy(folder / WEIGHTS, 2)
+    bias = read_npy(folder / BIAS, 1)
     classes = card["classes"]
     if weights.shape != (card["network"]["feature_dim"], len(classes)) or bias.shape != (len(classes),):
         raise ArtefactError(
@@ -232,6 +242,39 @@ def _read(folder: Path) -> Artefact:
     if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
         raise ArtefactError(f"{folder}: the head holds values that are not numbers. Train again.")
     return Artefact(folder, card, weights, bias)
+
+
+def read_moved(artefact: Artefact) -> dict[int, np.ndarray]:
+    """The weights that fine-tuning moved, float32, by their place among all of the network's; maybe none.
+
+    Raises:
+        ArtefactError: they cannot be read, or are no such weights.
+    """
+    if not artefact.is_fine_tuned:
+        return {}
+    path = artefact.folder / TUNED
+    arrays = read_npz(path)
+    if not all(name.isdecimal() and np.isfinite(array).all() for name, array in arrays.items()):
+        raise ArtefactError(f"{path} does not hold the weights of a network. Copy the folder again.")
+    return {int(name): array for name, array in arrays.items()}
+
+
+def read_strangers(artefact: Artefact) -> dict[str, np.ndarray] | None:
+    """What tells photos of none of the classes: "bank" (m, d), "scale" (4,), "limits" (2,); None without it.
+
+    Raises:
+        ArtefactError: it cannot be read, or is something else.
+    """
+    if "strangers" not in artefact.card["network"]:
+        return None
+    path = artefact.folder / STRANGERS
+    arrays = read_npz(path)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    photos = len(arrays.get("bank", ()))
+    expected = {"bank": (photos, artefact.card["network"]["feature_dim"]), "scale": (4,), "limits": (2,)}
+    if not photos or shapes != expected or not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ArtefactError(f"{path} does not tell strangers (it holds {shapes}). Copy the folder again.")
+    return arrays
 
 
 def read_out_of_fold_files(artefact: Artefact) -> list[Path]:
@@ -247,7 +290,7 @@ def read_out_of_fold_hashes(artefact: Artefact) -> frozenset[str]:
 
 def _table_column(artefact: Artefact, column: str) -> list[str]:
     """One column of the table; what was edited by hand, checksum included, is an ArtefactError."""
-    path = artefact.folder / _TABLE
+    path = artefact.folder / TABLE
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             found = [row.get(column) for row in csv.DictReader(stream)]
@@ -267,73 +310,23 @@ def _read_card(folder: Path) -> dict[str, Any]:
             recover_folder(folder)
     if not os.path.exists(folder):
         raise ArtefactError(f"{folder} does not exist. Train one: handful train photos/ -o {folder}")
-    if not (folder / _CARD).is_file():  # raises where permission lacks
+    if not (folder / CARD).is_file():  # raises where permission lacks
         raise ArtefactError(
-            f"{folder} is not a trained folder of Handful (it has no {_CARD}). "
+            f"{folder} is not a trained folder of Handful (it has no {CARD}). "
             "Give the folder that `handful train -o` wrote."
         )
-    card = _read_json(folder / _CARD)
+    card = _read_json(folder / CARD)
     version = card.get("format")
     if not isinstance(version, int) or version < 1:
-        raise ArtefactError(f"{folder}: {_CARD} names no known format (found {version!r}). Train again.")
+        raise ArtefactError(f"{folder}: {CARD} names no known format (found {version!r}). Train again.")
     if version > FORMAT:
         raise ArtefactError(
             f"{folder} has format {version}, this Handful reads up to {FORMAT}. "
             f"It was written by Handful {card.get('handful', '?')}: upgrade with pip install -U handful."
         )
-    _check_card(folder, card)
+    if not is_sound(card):
+        raise ArtefactError(f"{folder}: {CARD} lacks what a model needs, or holds it twice. Train again.")
     return card
-
-
-def _check_card(folder: Path, card: dict[str, Any]) -> None:
-    """Raise unless the fields that opening needs have the right kind."""
-    classes, network, data = card.get("classes"), card.get("network"), card.get("data")
-    backbone = card.get("backbone")
-    sound = (
-        isinstance(classes, list)
-        and len(classes) >= 2
-        and all(isinstance(name, str) for name in classes)
-        and len(set(classes)) == len(classes)
-        and isinstance(network, dict)
-        and network.get("file") in (LITERT_NETWORK, KERAS_NETWORK)
-        and isinstance(network.get("feature_dim"), int)
-        and [network.get("pooled_output"), network.get("map_output")] in ([0, 1], [1, 0])
-        and isinstance(data, dict)
-        and isinstance(data.get("root"), str | None)
-        and isinstance(data.get("photos"), int)
-        and isinstance(data.get("skipped", 0), int)
-        and isinstance(card.get("warnings", []), list)
-        and isinstance(backbone, dict)
-        and isinstance(backbone.get("name"), str)
-        and _is_size(backbone.get("size"))
-        and isinstance(backbone.get("weights_sha256", ""), str)
-        and _are_scores(card.get("scores"))
-        and isinstance(card.get("settings"), dict)
-    )
-    if not sound:
-        raise ArtefactError(f"{folder}: {_CARD} lacks what a model needs, or holds it twice. Train again.")
-
-
-def _are_scores(value: Any) -> bool:
-    """Whether each set that was scored has its number of photos and two shares with their intervals."""
-    return isinstance(value, dict) and all(
-        isinstance(scores, dict)
-        and isinstance(scores.get("n"), int)
-        and all(_is_interval(scores.get(name)) for name in ("accuracy", "balanced_accuracy"))
-        for scores in value.values()
-    )
-
-
-def _is_interval(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == {"value", "low", "high"}
-        and all(isinstance(number, int | float | None) for number in value.values())
-    )
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(side, int) for side in value)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -358,7 +351,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _check_sums(folder: Path, sums: dict[str, Any], card: dict[str, Any]) -> None:
     """Compare every file that will be used with its checksum."""
     damaged = []
-    for name in (*_CHECKED, card["network"]["file"]):
+    for name in checked_files(card):
         path = folder / name
         if not path.is_file():
             damaged.append(f"{name} is missing")
@@ -368,19 +361,3 @@ def _check_sums(folder: Path, sums: dict[str, Any], card: dict[str, Any]) -> Non
         raise ArtefactError(
             f"{folder} is damaged: {'; '.join(damaged)}. Copy the folder again, or train again."
         )
-
-
-def _read_array(path: Path, dimensions: int) -> np.ndarray:
-    """Read a float32 array whose header promises no more than the file holds."""
-    data = path.read_bytes()
-    stream = io.BytesIO(data)
-    try:
-        np.lib.format.read_magic(stream)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_NPY_HEADER)
-    except (ValueError, EOFError) as error:
-        raise ArtefactError(
-            f"{path} is not an array NumPy can read ({error}). Copy the folder again."
-        ) from error
-    if dtype != np.float32 or len(shape) != dimensions or 4 * math.prod(shape) != len(data) - stream.tell():
-        raise ArtefactError(f"{path}: found {dtype} {shape} in {len(data)} bytes. Copy the folder again.")
-    return np.load(io.BytesIO(data), allow_pickle=False)

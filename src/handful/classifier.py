@@ -7,12 +7,14 @@ import weakref
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from handful.artefact import Artefact, copy_artefact, read_artefact
+from handful.artefact import Artefact, copy_artefact, read_artefact, read_strangers
+from handful.audit.strangers import Strangers
 from handful.config import default_workers
 from handful.data import images
 from handful.data.layout import NOT_OPENED
@@ -36,12 +38,23 @@ class Prediction:
         label: the most probable class.
         probability: of that class, in [0, 1].
         probabilities: of every class, in the model's class order; they sum to 1.
+        among: the classes of a set that holds the truth as often as the card's "prediction_sets" says; may be
+            empty. None where the model has no rule for sets.
+        is_known: False for a photo that is probably of none of the classes. None where the model cannot tell.
     """
 
     file: str
     label: str
     probability: float
     probabilities: dict[str, float] = field(repr=False)
+    among: tuple[str, ...] | None = field(repr=False, default=None)
+    is_known: bool | None = field(repr=False, default=None)
+
+    @property
+    def abstains(self) -> bool:
+        """Whether to rather say "unknown": it is a stranger or, where the model cannot tell, no class is
+        probable enough to be in the set."""
+        return not self.is_known if self.is_known is not None else self.among == ()
 
     def __str__(self) -> str:
         return f"{self.file}: {self.label} ({percent(self.probability)})"
@@ -113,13 +126,13 @@ class Classifier:
                 something that is no photo at all.
         """
         items = _as_list(photos)
-        probabilities = self._probabilities(items)
-        answers = [self._answer(_name(item), row) for item, row in zip(items, probabilities, strict=True)]
+        features = self._features(items)
+        answers = [self._answer(_name(item), row) for item, row in zip(items, features, strict=True)]
         return answers[0] if _is_single(photos) else answers
 
     def predict_proba(self, photos: Any) -> np.ndarray:
         """Give probabilities float32 (n, k) whose rows sum to 1; takes and raises what `predict` does."""
-        return self._probabilities(_as_list(photos))
+        return self.probabilities_of(self._features(_as_list(photos)))
 
     def stream(
         self, photos: Iterable[Photo], *, workers: int | None = None
@@ -131,8 +144,7 @@ class Classifier:
                 assert outcome.refusal is not None  # the pass gives one or the other
                 yield outcome.photo, outcome.refusal
             else:
-                row = self.probabilities_of(outcome.vector[None])[0]
-                yield outcome.photo, self._answer(outcome.photo.name, row)
+                yield outcome.photo, self._answer(outcome.photo.name, outcome.vector)
 
     @property
     def engine(self) -> Engine:
@@ -145,7 +157,39 @@ class Classifier:
         """Apply the new layer: pooled features float32 (n, d) to probabilities float32 (n, k)."""
         return apply_head(features, self._artefact.weights, self._artefact.bias)
 
-    def _probabilities(self, items: list[Any]) -> np.ndarray:
+    def strangers_among(self, features: np.ndarray) -> np.ndarray | None:
+        """Which photos are probably of none of the classes: features float32 (n, d) to bool (n,).
+
+        None where the model cannot tell: it was fine-tuned, so that what the frozen network gave of its
+        training photos is of no use; or all of them belong to one group.
+        """
+        if self._strangers is None:
+            return None
+        # The score is made for logits at temperature one; the delivered layer is divided by its own.
+        wide = features.astype(np.float64) @ self._artefact.weights + self._artefact.bias
+        return self._strangers.are_strangers(features, wide * self._audit("calibration", "temperature", 1.0))
+
+    @property
+    def tells_strangers(self) -> bool:
+        """Whether `strangers_among` gives an answer."""
+        return self._strangers is not None
+
+    def sets_of(self, probabilities: np.ndarray) -> np.ndarray | None:
+        """Which classes are in the set of each photo: float (n, k) to bool (n, k); None without a rule."""
+        least = self._audit("prediction_sets", "least_probability", None)
+        return None if least is None else probabilities >= least
+
+    @cached_property
+    def _strangers(self) -> Strangers | None:
+        arrays = read_strangers(self._artefact)
+        return None if arrays is None else Strangers.from_arrays(arrays)
+
+    def _audit(self, part: str, name: str, default: Any) -> Any:
+        """A number of the card's "audit"; `default` in a card from before there was one."""
+        found = self.card.get("audit", {}).get(part, {}).get(name, default)
+        return found if isinstance(found, int | float) else default
+
+    def _features(self, items: list[Any]) -> np.ndarray:
         step = self.engine.batch
         chunks = [items[start : start + step] for start in range(0, len(items), step)]
         with ThreadPoolExecutor(default_workers()) as pool:
@@ -158,8 +202,8 @@ class Classifier:
         if problems:
             raise _refused(problems, len(items))
         if not outcomes:
-            return np.empty((0, len(self.classes)), dtype=np.float32)
-        return self.probabilities_of(np.stack([v for v in outcomes if isinstance(v, np.ndarray)]))
+            return np.empty((0, self.engine.feature_dim), dtype=np.float32)
+        return np.stack([v for v in outcomes if isinstance(v, np.ndarray)])
 
     def _vectors(self, chunk: list[Any]) -> list[np.ndarray | ImageError]:
         """Pooled features float32 (d,) of each photo, or its refusal; only a chunk's pixels in memory."""
@@ -168,16 +212,25 @@ class Classifier:
         vectors = iter(self.engine.run(np.stack(pixels)) if pixels else ())
         return [next(vectors) if isinstance(one, np.ndarray) else one for one in found]
 
-    def _answer(self, file: str, row: np.ndarray) -> Prediction:
+    def _answer(self, file: str, features: np.ndarray) -> Prediction:
+        row = self.probabilities_of(features[None])[0]
         best = int(row.argmax())
         every = {name: float(p) for name, p in zip(self.classes, row, strict=True)}
-        return Prediction(file, self.classes[best], float(row[best]), every)
+        sets, strangers = self.sets_of(row[None]), self.strangers_among(features[None])
+        return Prediction(
+            file, self.classes[best], float(row[best]), every,
+            among=None if sets is None else tuple(np.array(self.classes, object)[sets[0]]),
+            is_known=None if strangers is None else not strangers[0],
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         told = [f"{len(self.classes)} classes on {self.card['backbone']['name']}"]
         scores = self.card["scores"].get("cross_validation", {})
         if (accuracy := scores.get("accuracy", {}).get("value")) is not None:
             told.append(f"cross-validated accuracy {percent(accuracy)} on {scores['n']} photos")
+        if tuned := self.card["scores"].get("fine_tuned"):
+            value = percent(tuned["accuracy"]["value"])
+            told.append(f"fine-tuned since: {value} on {tuned['n']} photos held out")
         if skipped := self.card["data"].get("skipped", 0):
             told.append(f"{counted(skipped, 'photo')} left out")
         if warnings := self.card.get("warnings", []):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from handful.artefact import read_out_of_fold_hashes
+from handful.audit.numbers import Numbers
+from handful.audit.suspects import Suspects, rank_suspects
 from handful.classifier import Classifier
 from handful.config import cache_folder, default_workers
 from handful.data import images
@@ -20,6 +22,7 @@ from handful.features.cache import FeatureCache, Space
 from handful.features.labelled import Labelled, pass_labelled
 from handful.features.store import FEATURES
 from handful.metrics import intervals, scores
+from handful.metrics.calibration import calibration_error_interval
 from handful.notebook import interval_text, table
 from handful.progress import Speaker, Warnings
 
@@ -35,9 +38,12 @@ class Scores:
         independent: how many of them are independent: copies of one photo and photos of one group are one.
         accuracy: share recognised, with its Wilson interval by that number.
         balanced_accuracy: mean recall of the classes, with its interval.
+        macro_f1: mean F1 of the classes.
         log_loss: mean -log(probability of the label), nats.
-        recall: float (k,), nan for a class without photos.
-        precision: float (k,), nan for a class never predicted.
+        brier: Brier score, 0 to 2.
+        calibration_error: how far the probabilities are from what comes true, with its interval.
+        recall: of each class, with its interval; nan for a class without photos.
+        precision: of each class, with its interval; nan for a class never predicted.
         confusion: int (k, k), row is the label, column the prediction.
     """
 
@@ -45,9 +51,12 @@ class Scores:
     independent: int
     accuracy: intervals.Interval
     balanced_accuracy: intervals.Interval
+    macro_f1: float
     log_loss: float
-    recall: np.ndarray
-    precision: np.ndarray
+    brier: float
+    calibration_error: intervals.Interval
+    recall: tuple[intervals.Interval, ...]
+    precision: tuple[intervals.Interval, ...]
     confusion: np.ndarray
 
     def as_dict(self) -> dict[str, Any]:
@@ -57,9 +66,12 @@ class Scores:
             "n_independent": self.independent,
             "accuracy": self.accuracy.as_dict(),
             "balanced_accuracy": self.balanced_accuracy.as_dict(),
+            "macro_f1": self.macro_f1,
             "log_loss": self.log_loss,
-            "recall": self.recall.tolist(),
-            "precision": self.precision.tolist(),
+            "brier": self.brier,
+            "calibration_error": self.calibration_error.as_dict(),
+            "recall": [share.as_dict() for share in self.recall],
+            "precision": [share.as_dict() for share in self.precision],
             "confusion": self.confusion.tolist(),
         }
 
@@ -76,16 +88,50 @@ def score(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | No
     units = np.arange(len(labels)) if groups is None else groups
     apart = np.unique(np.stack([labels, units]), axis=1)
     independent = np.bincount(apart[0], minlength=probabilities.shape[1])
-    confusion = scores.confusion_matrix(labels, probabilities.argmax(axis=1), probabilities.shape[1])
+    predicted = probabilities.argmax(axis=1)
+    confusion = scores.confusion_matrix(labels, predicted, probabilities.shape[1])
+    of_answers = np.bincount(
+        np.unique(np.stack([predicted, units]), axis=1)[0], minlength=probabilities.shape[1]
+    )
     return Scores(
         n=len(labels),
         independent=len(np.unique(units)),
         accuracy=intervals.accuracy_interval(confusion, len(np.unique(units))),
         balanced_accuracy=intervals.balanced_accuracy_interval(confusion, independent),
+        macro_f1=scores.macro_f1(confusion),
         log_loss=scores.log_loss(probabilities, labels),
-        recall=scores.recalls(confusion),
-        precision=scores.precisions(confusion),
+        brier=scores.brier_score(probabilities, labels),
+        calibration_error=calibration_error_interval(
+            probabilities.max(axis=1), predicted == labels, groups=units
+        ),
+        recall=intervals.shares(np.diag(confusion), confusion.sum(axis=1), independent),
+        precision=intervals.shares(np.diag(confusion), confusion.sum(axis=0), of_answers),
         confusion=confusion,
+    )
+
+
+def cross_validated_scores(numbers: Numbers, probabilities: np.ndarray, labels: np.ndarray) -> Scores:
+    """The scores of repeated cross-validation; the confusion is that of the out-of-fold table.
+
+    Args:
+        numbers: what `audit.numbers.measure` found.
+        probabilities: float32 (n, k), out-of-fold.
+        labels: int (n,).
+    """
+    found = numbers.cross_validated
+    predicted = probabilities.argmax(axis=1)
+    return Scores(
+        n=found.n,
+        independent=found.independent,
+        accuracy=found.accuracy,
+        balanced_accuracy=found.balanced_accuracy,
+        macro_f1=found.macro_f1,
+        log_loss=found.log_loss,
+        brier=found.brier,
+        calibration_error=numbers.calibration.after,
+        recall=found.recall,
+        precision=found.precision,
+        confusion=scores.confusion_matrix(labels, predicted, probabilities.shape[1]),
     )
 
 
@@ -107,6 +153,9 @@ class Evaluation:
         classes: in the model's order.
         scores: see `Scores`.
         photos: a row per scored photo.
+        in_sets: share of photos whose prediction set holds their label; None where the model has no rule.
+        refused: share of photos taken for strangers, of none of the classes; None where it cannot tell.
+        suspects: the photos ranked by how probably their label is wrong; rows are positions in `photos`.
         problems: refused photos and other findings.
         skipped: how many photos were refused or left out for what is wrong with them.
         trained_on: how many photos the model was trained on; left out too, unless there are no others.
@@ -115,6 +164,9 @@ class Evaluation:
     classes: tuple[str, ...]
     scores: Scores
     photos: tuple[PhotoRow, ...]
+    in_sets: intervals.Interval | None
+    refused: intervals.Interval | None
+    suspects: Suspects
     problems: tuple[Problem, ...]
     skipped: int
     trained_on: int
@@ -176,18 +228,30 @@ def evaluate(
     for problem in seen:
         listener.warn(f"{problem.what}. {problem.fix}")
     labels = np.array([model.classes.index(row.label) for row in rows])
-    probabilities = model.probabilities_of(values)
+    probabilities, groups = model.probabilities_of(values), bundles(rows)
+    sets = model.sets_of(probabilities)
     return Evaluation(
         classes=model.classes,
-        scores=score(probabilities, labels, bundles(rows)),
+        scores=score(probabilities, labels, groups),
         photos=tuple(
             PhotoRow(row.shown, row.label, model.classes[int(p.argmax())], float(p.max()))
             for row, p in zip(rows, probabilities, strict=True)
         ),
+        in_sets=None if sets is None else _share(sets[np.arange(len(labels)), labels], groups),
+        refused=_share(model.strangers_among(values), groups),
+        suspects=rank_suspects(probabilities, labels),
         problems=(*seen, *labelled.problems),
         skipped=labelled.skipped,
         trained_on=known,
     )
+
+
+def _share(which: np.ndarray | None, groups: np.ndarray) -> intervals.Interval | None:
+    """The share of rows bool (n,) with its interval, each group being one trial."""
+    if which is None:
+        return None
+    independent = len(np.unique(groups))
+    return intervals.wilson(float(which.mean()) * independent, independent)
 
 
 def _tell_part(manifest: Manifest, part: Manifest, speaker: Speaker) -> None:

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from handful.files import temporary_name
 from handful.training import train
 
@@ -25,19 +23,21 @@ def test_a_cache_that_is_not_there_can_be_cleared(handful: Handful, tmp_path: Pa
     assert handful("cache", "--clear", "--json", HANDFUL_CACHE=str(tmp_path / "none")).json["features"] == 0
 
 
-def test_the_cache_tells_its_size_and_is_cleared(cache: Path, colours: Path, handful: Handful) -> None:
+def test_the_cache_tells_its_size_and_is_cleared(
+    cache_with_network: Path, colours: Path, handful: Handful
+) -> None:
+    cache = cache_with_network
     train(colours, backbone="embedded")
     (cache / "note.txt").write_text("mine")
     told = handful("cache", "--json").json
     assert (told["features"], told["networks"], told["cleared"]) == (30, 1, False)
-    assert told["features_bytes"] > 30 * 512 * 4
+    assert told["features_bytes"] > 30 * 1280 * 4
     assert "30 features" in handful("cache").out
     assert "cleared" in handful("cache", "--clear").out
     assert [path.name for path in cache.iterdir()] == ["note.txt"]
     assert handful("cache", "--json").json["features"] == 0
 
 
-@pytest.mark.usefixtures("cache")
 def test_a_result_outlives_the_cache(colours: Path, handful: Handful, tmp_path: Path) -> None:
     train(colours, tmp_path / "x.handful", backbone="embedded")
     handful("cache", "--clear")
@@ -45,10 +45,12 @@ def test_a_result_outlives_the_cache(colours: Path, handful: Handful, tmp_path: 
     assert handful("predict", tmp_path / "x.handful", photo, "--json").json["label"] == "red"
 
 
-def test_every_file_counts_and_what_dead_processes_left_goes(cache: Path, handful: Handful) -> None:
+def test_every_file_counts_and_what_dead_processes_left_goes(
+    cache_with_network: Path, handful: Handful
+) -> None:
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    networks = cache / "networks"
+    networks = cache_with_network / "networks"
     (networks / "x.keras").write_bytes(bytes(1000))
     living = temporary_name(networks / "x.keras")
     living.write_bytes(bytes(100))

@@ -32,13 +32,18 @@ def test_json_is_one_object_of_scores(trained_once: Path, fresh: Path, handful: 
     assert (told["n"], told["skipped"], told["problems"]) == (12, 0, [])
     assert told["classes"] == ["blue", "green", "red"]
     assert sum(map(sum, told["confusion"])) == 12
+    assert told["in_sets"]["value"] >= 0.5
+    assert told["refused"]["value"] <= 0.5
+    assert told["suspects"] == []
 
 
 def test_json_has_null_where_nothing_was_measured(trained_once: Path, fresh: Path, handful: Handful) -> None:
     told = handful("evaluate", trained_once, fresh / "..", "--json", code=None)
     assert told.code in (0, 2)
     (fresh / "blue").rename(fresh.parent / "elsewhere")
-    assert handful("evaluate", trained_once, fresh, "--json").json["recall"][0] is None
+    assert handful("evaluate", trained_once, fresh, "--json").json["recall"][0] == {
+        "value": None, "low": None, "high": None,
+    }  # fmt: skip
 
 
 def test_refused_photos_are_code_3(trained_once: Path, fresh: Path, handful: Handful) -> None:

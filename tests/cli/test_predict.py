@@ -9,12 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from handful.classifier import Classifier
 from handful.training import train
 
 from .conftest import Handful
+
+FIELDS = ["file", "label", "probability", "probabilities", "among", "is_known"]
 
 
 def test_a_photo_is_a_line(trained_once: Path, colours: Path, handful: Handful) -> None:
@@ -34,7 +38,7 @@ def test_json_is_one_object_per_line_in_the_order_given(
     assert [line["label"] for line in lines] == ["red", "blue"] + ["green"] * 10
     classifier = Classifier.load(trained_once)
     for line in lines:
-        assert list(line) == ["file", "label", "probability", "probabilities"]
+        assert list(line) == FIELDS
         assert list(line["probabilities"]) == ["blue", "green", "red"]
         assert line["probability"] == line["probabilities"][line["label"]]
         assert line["probabilities"] == classifier.predict(line["file"]).probabilities
@@ -47,7 +51,7 @@ def test_photos_that_cannot_be_read_are_lines_too_and_code_3(
     photos = ["none.png", colours / "red" / "red_000.png", tmp_path / "page.jpg"]
     lines = handful("predict", trained_once, *photos, "--json", code=3).lines
     assert [list(line) for line in lines] == [
-        ["file", "error"], ["file", "label", "probability", "probabilities"], ["file", "error"],
+        ["file", "error"], FIELDS, ["file", "error"],
     ]  # fmt: skip
     assert lines[0]["file"] == "none.png"
     assert "does not exist" in lines[0]["error"]
@@ -95,7 +99,6 @@ def test_a_refused_file_may_have_any_name(trained_once: Path, handful: Handful, 
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names are text there")
-@pytest.mark.usefixtures("cache")
 def test_classes_may_have_any_name(colours: Path, handful: Handful, tmp_path: Path) -> None:
     for source, name in (("red", b"r\xff\nd"), ("blue", b"\x1b[31mb")):
         shutil.copytree(colours / source, tmp_path / "photos" / os.fsdecode(name))
@@ -162,10 +165,12 @@ def modules_loaded_by(tmp_path: Path, *arguments: object) -> set[str]:
 HEAVY = {"tensorflow", "keras", "pandas", "sklearn", "scipy", "h5py"}
 
 
-@pytest.mark.usefixtures("cache")
-def test_with_the_converted_backbone_on_disk_nothing_loads_tensorflow(colours: Path, tmp_path: Path) -> None:
-    model = tmp_path / "x.handful"
-    loaded = modules_loaded_by(tmp_path, "train", colours, "-o", model, "--backbone", "embedded")
+def test_on_a_fresh_machine_the_embedded_backbone_never_loads_tensorflow(
+    cache: Path, colours: Path, tmp_path: Path
+) -> None:
+    assert not any(cache.iterdir())
+    model, settings = tmp_path / "x.handful", ("--backbone", "embedded", "--effort", "quick")
+    loaded = modules_loaded_by(tmp_path, "train", colours, "-o", model, *settings)
     assert "ai_edge_litert" in loaded
     assert not HEAVY & loaded
     assert not HEAVY & modules_loaded_by(tmp_path, "evaluate", model, colours)
@@ -173,3 +178,18 @@ def test_with_the_converted_backbone_on_disk_nothing_loads_tensorflow(colours: P
         tmp_path, "predict", model, colours / "red" / "red_000.png", "--json"
     )
     assert not (HEAVY | {"ai_edge_litert"}) & modules_loaded_by(tmp_path, "check", colours)
+
+
+def test_a_stranger_is_unknown_when_asked(
+    trained_once: Path, colours: Path, handful: Handful, tmp_path: Path
+) -> None:
+    rows, columns = np.mgrid[:200, :200]
+    Image.fromarray(((rows // 10 + columns // 10) % 2 * 255).astype(np.uint8)).save(tmp_path / "stranger.png")
+    photos = [colours / "red" / "red_000.png", tmp_path / "stranger.png"]
+    lines = handful("predict", trained_once, *photos, "--abstain", "--json").lines
+    assert [line["label"] for line in lines] == ["red", "unknown"]
+    assert [line["is_known"] for line in lines] == [True, False]
+    assert lines[0]["among"] == ["red"]
+    without = handful("predict", trained_once, *photos, "--json").lines
+    assert without[1]["label"] in ("blue", "green", "red")
+    assert "unknown, at best" in handful("predict", trained_once, *photos, "--abstain").out.splitlines()[1]

@@ -15,7 +15,6 @@ from handful.classifier import Classifier
 
 from .conftest import Handful
 
-pytestmark = pytest.mark.usefixtures("cache")
 EMBEDDED = ("--backbone", "embedded")
 
 
@@ -191,3 +190,13 @@ def test_a_class_that_the_screen_cannot_show_is_escaped(
     (photos / "red").rename(photos / "\u732b")
     result = handful("train", photos, "-o", "x.handful", *EMBEDDED, PYTHONIOENCODING="ascii:strict")
     assert "\\u732b" in result.out
+
+
+def test_what_fine_tuning_may_do_to_photos_reaches_the_card(
+    colours: Path, handful: Handful, tmp_path: Path
+) -> None:
+    without = ("--no-flip", "--no-rotate", "--no-colour", "--no-crop")
+    told = handful("train", colours, "-o", "x.handful", "--json", *without, *EMBEDDED).json
+    settings = Classifier.load(tmp_path / "here" / "x.handful").card["settings"]
+    assert [settings[name] for name in ("flip", "rotate", "colour", "crop")] == [False] * 4
+    assert told["fine_tuning"]["chosen"] == "frozen"

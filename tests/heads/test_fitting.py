@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from handful.config import DEFAULT_PENALTY, PENALTIES
 from handful.errors import DataError
-from handful.heads.fitting import FittedHead, fit_head
+from handful.heads.fitting import FittedHead, cross_fit, fit_head
 from handful.heads.span import into_span, out_of_span
 from handful.metrics.scores import softmax
 
@@ -104,6 +104,46 @@ def test_each_fold_is_predicted_by_a_fit_without_it() -> None:
     )
     expected = other.predict_proba(scaled[~rest])
     assert np.abs(softmax(head.out_of_fold_logits[~rest]) - expected).max() < 1e-3
+
+
+def test_cross_fitting_alone_gives_what_fitting_the_head_gives() -> None:
+    features, labels = draw(48, 30, 3)
+    folds = np.arange(48) // 3 % 4
+    how = {"classes": 3, "penalties": PENALTIES, "default_penalty": DEFAULT_PENALTY, "balanced": True}
+    head, alone = fit_head(features, labels, folds, **how), cross_fit(features, labels, folds, **how)
+    assert np.array_equal(head.out_of_fold_logits, alone.logits)
+    assert np.array_equal(head.cross_fitted.nested, alone.nested)
+    assert np.array_equal(head.fold_penalties, alone.penalties)
+    assert np.array_equal(head.folds, folds)
+
+
+def test_nested_predictions_come_from_fits_without_either_fold() -> None:
+    features, labels = draw(45, 10, 3, noise=3.0)
+    folds = np.random.default_rng(0).permutation(45) % 5
+    found = cross_fit(features, labels, folds, classes=3, penalties=(0.5,), default_penalty=0.5)
+    centred = features - features.mean(axis=0)
+    scaled = centred / np.sqrt(np.mean(centred**2))
+    for outer in range(5):
+        assert (found.nested[outer, folds == outer] == -1).all()
+        for inner in set(range(5)) - {outer}:
+            rest, inside = ~np.isin(folds, (outer, inner)), folds == inner
+            other = LogisticRegression(C=1 / (0.5 * rest.sum()), tol=1e-8, max_iter=5000)
+            expected = other.fit(scaled[rest], labels[rest]).predict(scaled[inside])
+            # Fits that only choose a penalty stop a little early: a photo on the edge may fall either way.
+            assert (found.nested[outer, inside] == expected).mean() >= 8 / 9
+
+
+def test_a_nested_fit_says_nothing_of_a_class_it_never_saw() -> None:
+    features, labels = draw(40, 20, 2)
+    labels[:] = 0
+    labels[[0, 1]] = 1
+    folds = np.arange(40) % 4
+    found = cross_fit(
+        features, labels, folds, classes=2, penalties=PENALTIES, default_penalty=DEFAULT_PENALTY
+    )
+    assert found.nested[1, 0] == found.nested[0, 1] == -1
+    assert found.nested[2, 0] >= 0
+    assert (found.nested[0, folds == 1][1:] >= 0).all()
 
 
 def test_labels_drawn_at_random_score_no_better_than_chance() -> None:

@@ -90,3 +90,24 @@ def test_copies_count_once_in_an_interval() -> None:
     grouped = intervals.balanced_accuracy_interval(np.diag([200, 200]), independent=np.array([10, 10]))
     alone = intervals.balanced_accuracy_interval(np.diag([10, 10]))
     assert (grouped.low, grouped.high) == pytest.approx((alone.low, alone.high))
+
+
+def test_f1_agrees_with_scikit_learn() -> None:
+    random = np.random.default_rng(2)
+    labels, predicted = random.integers(4, size=100), random.integers(4, size=100)
+    confusion = scores.confusion_matrix(labels, predicted, 4)
+    _, _, f1, _ = reference.precision_recall_fscore_support(labels, predicted)
+    assert scores.f1_scores(confusion) == pytest.approx(f1)
+    assert scores.macro_f1(confusion) == pytest.approx(reference.f1_score(labels, predicted, average="macro"))
+
+
+def test_a_class_that_neither_occurs_nor_is_predicted_has_no_f1() -> None:
+    confusion = np.array([[3, 1, 0], [1, 5, 0], [0, 0, 0]])
+    assert math.isnan(scores.f1_scores(confusion)[2])
+    assert scores.macro_f1(confusion) == pytest.approx((6 / 8 + 10 / 12) / 2)
+    assert math.isnan(scores.macro_f1(np.zeros((2, 2), dtype=int)))
+
+
+def test_the_brier_score_is_summed_over_classes() -> None:
+    probabilities = np.array([[1, 0, 0], [0.5, 0.5, 0], [0, 0, 1]], dtype=np.float32)
+    assert scores.brier_score(probabilities, np.array([0, 0, 1])) == pytest.approx((0 + 0.5 + 2) / 3)

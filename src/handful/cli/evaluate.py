@@ -43,6 +43,18 @@ def _summary(result: Evaluation) -> dict[str, object]:
     return {
         **result.scores.as_dict(),
         "classes": list(result.classes),
+        "in_sets": None if result.in_sets is None else result.in_sets.as_dict(),
+        "refused": None if result.refused is None else result.refused.as_dict(),
+        "suspects": [
+            {
+                "file": result.photos[one.row].file,
+                "label": result.classes[one.label],
+                "predicted": result.classes[one.predicted],
+                "probability": one.probability,
+            }
+            for one in result.suspects
+            if one.likely
+        ],
         "skipped": result.skipped,
         "trained_on": result.trained_on,
         "problems": [problem_entry(problem) for problem in result.problems],
@@ -50,12 +62,13 @@ def _summary(result: Evaluation) -> dict[str, object]:
 
 
 def _told(result: Evaluation) -> str:
-    from handful.telling import class_lines, confusion_line, score_lines
+    from handful.telling import class_lines, confusion_line, evaluation_lines, score_lines
 
     lines = [
         *score_lines(result.scores, f"on {result.scores.n} photos"),
         *class_lines(result.scores, result.classes),
         confusion_line(result.scores, result.classes),
-        "intervals: 95 % Wilson",
+        *evaluation_lines(result),
+        "intervals: 95 % Wilson; calibration error: resampled",
     ]
     return "\n".join(line for line in lines if line)

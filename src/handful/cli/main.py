@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from handful.cli import backbones, cache, check, demo, evaluate, export, predict, train
+from handful.cli import backbones, cache, check, demo, evaluate, export, predict, suggest, train
 
 app = typer.Typer(
     help="A handful of labelled photos becomes an image classifier you can trust.",
@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (check, train, predict, evaluate, export, backbones, demo, cache):
+for module in (check, train, predict, evaluate, suggest, export, backbones, demo, cache):
     app.command(module.NAME, help=module.HELP, epilog=module.EXAMPLE)(module.command)
 
 

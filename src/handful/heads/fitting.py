@@ -1,31 +1,50 @@
-"""Fit the head, choose its penalty by folds, and keep honest out-of-fold logits.
-
-For outer fold i the penalty is chosen on the rows outside i alone: fold j's rows are predicted by a fit that
-saw neither i nor j. That fit serves the pair both ways (i's choice and j's), so K folds need K (K - 1) / 2
-pair fits, not K (K - 1), and all of them go down the list of penalties together, each started from its
-solution for the penalty before.
-"""
+"""Fit the head, choose its penalty by folds, and keep honest out-of-fold logits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
 from handful.errors import DataError
 from handful.heads import logistic
-from handful.heads.span import Span, into_span, out_of_span
+from handful.heads.choosing import (
+    Search,
+    Task,
+    choose_per_fold,
+    mean_rows,
+    search_penalties,
+    strongest_good,
+)
+from handful.heads.span import into_span, out_of_span
 
-# In nats of the objective; losses of neighbouring penalties differ by 1e-3 and more.
-_CHOOSING_TOLERANCE = 1e-4
 _SCORED_TOLERANCE = 3e-7  # a test holds what is left to converge below 1e-2 of a probability
 _FINAL_TOLERANCE = 1e-7
-_AHEAD = 1.0  # of a step along the path of penalties, to start the next fit from: fewer iterations
-_IDLE = 2  # penalties in a row without a gain worth having, after which a choice looks no further
-_WORTH = 0.5  # standard errors of the paired gain that make it worth having
-_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """What one deal of the rows into folds tells, the penalty chosen inside the training folds.
+
+    Attributes:
+        logits: float32 (n, k); row i comes from a fit without i's fold, whose penalty was chosen without
+            i's fold as well.
+        nested: int16 (K, n); [i, r] is the class predicted for row r by the fit that saw neither fold i nor
+            r's own, at the penalty fold i chose; -1 where r lies in fold i or the fit saw no row of r's
+            class. The inner level of nested cross-validation, left over from choosing the penalties.
+        folds: int (n,), the fold of each row.
+        penalties: float (K,), the penalty each outer fold chose.
+        converged: whether every kept fit reached its tolerance.
+        chosen: False when there were too few photos to choose a penalty, so that the default was used.
+    """
+
+    logits: np.ndarray
+    nested: np.ndarray
+    folds: np.ndarray
+    penalties: np.ndarray
+    converged: bool
+    chosen: bool
 
 
 @dataclass(frozen=True)
@@ -36,100 +55,39 @@ class FittedHead:
         weights: float32 (d, k); logits = features @ weights + bias.
         bias: float32 (k,).
         penalty: the penalty of the final fit, in units of the mean cross-entropy.
-        out_of_fold_logits: float32 (n, k); row i comes from a fit without i's fold, whose penalty was
-            chosen without i's fold as well.
-        folds: int (n,), the fold of each row.
-        fold_penalties: float (K,), the penalty each outer fold chose.
+        cross_fitted: its cross-validation, see `CrossFitted`.
         losses: {penalty: mean out-of-fold cross-entropy} of the penalties that were tried.
         steps: iterations of the final fit.
         converged: whether every kept fit reached its tolerance.
-        chosen: False when there were too few photos to choose a penalty, so that the default was used.
     """
 
     weights: np.ndarray
     bias: np.ndarray
     penalty: float
-    out_of_fold_logits: np.ndarray
-    folds: np.ndarray
-    fold_penalties: np.ndarray
+    cross_fitted: CrossFitted
     losses: dict[float, float]
     steps: int
     converged: bool
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Rows in span coordinates, sorted by fold, and how they count.
-
-    Attributes:
-        span: see `span.Span`.
-        labels: int (n,).
-        folds: int (n,), ascending.
-        classes: k.
-        balanced: count each class alike.
-    """
-
-    span: Span
-    labels: np.ndarray
-    folds: np.ndarray
-    classes: int
-    balanced: bool
 
     @property
-    def fold_count(self) -> int:
-        return int(self.folds[-1]) + 1
+    def out_of_fold_logits(self) -> np.ndarray:
+        """Float32 (n, k), see `CrossFitted.logits`."""
+        return self.cross_fitted.logits
 
-    def problem(self, dtype: type) -> logistic.Problem:
-        rows = self.span.rows.astype(dtype)
-        return logistic.Problem(rows, self.labels, self.classes, self.folds)
+    @property
+    def folds(self) -> np.ndarray:
+        """Int (n,), the fold of each row."""
+        return self.cross_fitted.folds
 
-    def columns(self, left_out: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray]:
-        """Row weights (n, m) of fits without some folds, and the unit of each one's penalty (m,).
+    @property
+    def fold_penalties(self) -> np.ndarray:
+        """Float (K,), the penalty each outer fold chose."""
+        return self.cross_fitted.penalties
 
-        Both come from the rows a fit counts and from nothing else: class sizes where classes count alike,
-        and the mean square of the rows about their own mean, by which the penalty is measured.
-        """
-        counted = [~np.isin(self.folds, out) for out in left_out]
-        sums = np.stack([self.span.rows[self.folds == fold].sum(axis=0) for fold in range(self.fold_count)])
-        squares = (self.span.rows**2).sum(axis=1) - 1  # without the bias's column of ones
-        kept = [np.delete(np.arange(self.fold_count), out) for out in left_out]
-        units = [self._unit(squares[rows], sums[folds]) for rows, folds in zip(counted, kept, strict=True)]
-        return np.stack([self._weights(rows) for rows in counted], axis=1), np.array(units)
-
-    def _weights(self, counted: np.ndarray) -> np.ndarray:
-        weights = counted.astype(np.float64)
-        if self.balanced:
-            sizes = np.bincount(self.labels[counted], minlength=self.classes)
-            weights /= np.maximum(sizes, 1)[self.labels]
-        return weights / weights.sum().clip(min=_TINY)
-
-    def _unit(self, squares: np.ndarray, sums: np.ndarray) -> float:
-        """Mean square of the counted rows' features about their mean; one where no row is left (two folds).
-
-        In the span's own scale the features' mean square over all rows is one, so squares add up to d a row.
-        """
-        if not len(squares):
-            return 1.0
-        centre = sums.sum(axis=0)[:-1] / len(squares)
-        return max((float(squares.mean()) - float(centre @ centre)) / len(self.span.centre), _TINY)
-
-
-@dataclass(frozen=True)
-class _Search:
-    """One pass over folds, pairs of folds and penalties.
-
-    Attributes:
-        penalties: (p,) tried, strongest first.
-        singles: (p, n) loss of each row under the fit without its fold; nan where the class was unseen.
-        pairs: (p, K, n): [., i, r] the loss of row r under the fit without i's fold and r's own.
-        starts: (p, r, k, K) the single-fold solutions, to start the kept fits from.
-    """
-
-    penalties: np.ndarray
-    singles: np.ndarray
-    pairs: np.ndarray
-    starts: np.ndarray
+    @property
+    def chosen(self) -> bool:
+        """False when there were too few photos to choose a penalty, so that the default was used."""
+        return self.cross_fitted.chosen
 
 
 def fit_head(
@@ -159,30 +117,40 @@ def fit_head(
         DataError: shapes disagree, a class has no row, or a value is not finite.
     """
     _refuse_bad_input(features, labels, folds, classes)
-    order = np.argsort(folds, kind="stable")
-    task = _Task(into_span(features[order]), labels[order], folds[order], classes, balanced)
-    problem = task.problem(np.float32)
-    search = _search(task, problem, penalties, advance)
-    outer, chosen = _choose_per_fold(search, default_penalty)
-    final = _strongest_good(search.penalties, search.singles) if chosen else default_penalty
-    logits, converged = _out_of_fold(task, problem, search, outer)
+    task, order = _task(features, labels, folds, classes, balanced)
+    search, crossed = _cross_fit(task, order, penalties, default_penalty, advance)
+    final = strongest_good(search.penalties, search.singles) if crossed.chosen else default_penalty
     last = _final_fit(task, search, final)
     weights, bias = out_of_span(task.span, last.coefficients[..., 0])
-    out_of_fold = np.empty_like(logits)
-    out_of_fold[order] = logits
-    losses = _mean_rows(search.singles)
+    losses = mean_rows(search.singles)
     return FittedHead(
         weights=weights,
         bias=bias,
         penalty=final,
-        out_of_fold_logits=out_of_fold,
-        folds=folds,
-        fold_penalties=outer,
+        cross_fitted=crossed,
         losses={float(p): float(v) for p, v in zip(search.penalties, losses, strict=True)},
         steps=int(last.steps[0]),
-        converged=bool(converged and last.converged.all()),
-        chosen=chosen,
+        converged=bool(crossed.converged and last.converged.all()),
     )
+
+
+def cross_fit(
+    features: np.ndarray,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    *,
+    classes: int,
+    penalties: tuple[float, ...],
+    default_penalty: float,
+    balanced: bool = False,
+) -> CrossFitted:
+    """Cross-validate as `fit_head` does, without fitting the head itself: for further deals into folds.
+
+    Args and Raises: as for `fit_head`.
+    """
+    _refuse_bad_input(features, labels, folds, classes)
+    task, order = _task(features, labels, folds, classes, balanced)
+    return _cross_fit(task, order, penalties, default_penalty, lambda steps: None)[1]
 
 
 def _refuse_bad_input(features: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int) -> None:
@@ -198,143 +166,50 @@ def _refuse_bad_input(features: np.ndarray, labels: np.ndarray, folds: np.ndarra
         raise DataError("Some features are not finite numbers. The backbone file is damaged: fetch it again.")
 
 
-def _search(
-    task: _Task, problem: logistic.Problem, penalties: tuple[float, ...], advance: Callable[[int], None]
-) -> _Search:
-    """Fit all single folds and pairs of folds, penalty by penalty, until every loss has turned."""
-    count = task.fold_count
-    left_out = [*((i,) for i in range(count)), *combinations(range(count), 2)]
-    columns, units = task.columns(left_out)
-    unseen = _unseen(task, left_out)
-    solution = np.zeros((problem.rows.shape[1], task.classes, len(left_out)), dtype=np.float32)
-    before = solution
-    singles, pairs, starts = [], [], []
-    for penalty in penalties:
-        # The path is smooth in the logarithm of the penalty: going on as before is the better start.
-        start = solution + _AHEAD * (solution - before)
-        before = solution
-        solution = logistic.fit(problem, columns, penalty * units, start, _CHOOSING_TOLERANCE).coefficients
-        single, pair = _losses(problem, solution, task.folds, left_out, unseen)
-        singles.append(single)
-        pairs.append(pair)
-        starts.append(solution[..., :count])
-        advance(1)
-        if _all_have_turned(np.array(singles), np.array(pairs)):
-            break
-    tried = np.array(penalties[: len(singles)])
-    return _Search(tried, np.array(singles), np.array(pairs), np.array(starts))
+def _task(
+    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int, balanced: bool
+) -> tuple[Task, np.ndarray]:
+    """The rows sorted by fold, and the order int (n,) that sorts them."""
+    order = np.argsort(folds, kind="stable")
+    return Task(into_span(features[order]), labels[order], folds[order], classes, balanced), order
 
 
-def _unseen(task: _Task, left_out: Sequence[tuple[int, ...]]) -> np.ndarray:
-    """bool (n, m): the fit has no photo of the row's class, so its loss says nothing about the penalty."""
-    seen = [
-        np.bincount(task.labels[~np.isin(task.folds, out)], minlength=task.classes) > 0 for out in left_out
-    ]
-    return ~np.stack(seen, axis=1)[task.labels]
-
-
-def _losses(
-    problem: logistic.Problem,
-    solution: np.ndarray,
-    folds: np.ndarray,
-    left_out: Sequence[tuple[int, ...]],
-    unseen: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Left-out losses: (n,) under the fit without the row's fold, (K, n) without one fold more."""
-    rows = np.arange(len(folds))
-    count = int(folds[-1]) + 1
-    true = problem.probabilities(solution)[rows, problem.labels]
-    loss = -np.log(np.maximum(true, 1e-12))
-    loss[unseen] = np.nan
-    single = loss[rows, folds]
-    pair = np.full((count, len(folds)), np.nan)
-    for column, out in enumerate(left_out):
-        if len(out) == 2:
-            one, other = out
-            pair[one, folds == other] = loss[folds == other, column]
-            pair[other, folds == one] = loss[folds == one, column]
-    return single, pair
-
-
-def _mean_rows(losses: np.ndarray) -> np.ndarray:
-    """Mean over the last axis without nan; nan where nothing is left, and no warning."""
-    counted = np.isfinite(losses)
-    total = np.where(counted, losses, 0).sum(axis=-1)
-    number = counted.sum(axis=-1)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
-
-
-def _looked_at(losses: np.ndarray) -> tuple[int, bool]:
-    """How many penalties one choice looks at, from losses (p, n), and whether it is done with that.
-
-    A choice looks no further once two penalties running have not improved the loss by more than half its
-    noise. It sees its own rows alone, so another fold's labels cannot lengthen its list.
-    """
-    told = np.asarray(np.isfinite(losses).all(axis=0))
-    losses = losses[:, told]
-    best, idle = 0, 0
-    for at in range(1, len(losses)):
-        gain = losses[best] - losses[at]
-        if not gain.size:
-            return 1, True
-        worth_having = gain.mean() > _WORTH * gain.std() / np.sqrt(gain.size)
-        idle = 0 if worth_having else idle + 1
-        best = at if gain.mean() > 0 else best
-        if idle == _IDLE:
-            return at + 1, True
-    return len(losses), False
-
-
-def _all_have_turned(singles: np.ndarray, pairs: np.ndarray) -> bool:
-    """True when neither the final choice nor any outer fold's looks at further penalties."""
-    return all(_looked_at(losses)[1] for losses in (singles, *pairs.swapaxes(0, 1)))
-
-
-def _strongest_good(penalties: np.ndarray, losses: np.ndarray) -> float:
-    """The strongest penalty that is not worse than the best by more than its noise.
-
-    Args:
-        penalties: (p,), strongest first.
-        losses: (p, n) of each left-out row; nan where a row says nothing.
-
-    The noise is one standard error of the paired difference over rows, so that penalties the data cannot tell
-    apart are settled in favour of the less certain model. Source: the one-standard-error rule of Breiman et
-    al. 1984 (Classification and Regression Trees, section 3.4.3), on paired differences.
-    """
-    told = np.asarray(np.isfinite(losses).all(axis=0))
-    losses = losses[: _looked_at(losses)[0], told]
-    best = losses[int(losses.mean(axis=1).argmin())]
-    apart = losses - best
-    noise = apart.std(axis=1) / np.sqrt(losses.shape[1])
-    return float(penalties[int(np.argmax(apart.mean(axis=1) <= noise))])
-
-
-def _choose_per_fold(search: _Search, default: float) -> tuple[np.ndarray, bool]:
-    """The penalty of each outer fold, by rows outside it; the default where no such row can tell."""
-    told = np.isfinite(search.pairs.sum(axis=0)).sum(axis=1)  # (K,) rows that say something to each fold
-    if (told == 0).any():
-        return np.full(len(told), default), False
-    return np.array([_strongest_good(search.penalties, rows) for rows in search.pairs.swapaxes(0, 1)]), True
-
-
-def _nearest_start(search: _Search, penalty: float) -> int:
-    return int(np.abs(np.log(search.penalties) - np.log(penalty)).argmin())
+def _cross_fit(
+    task: Task,
+    order: np.ndarray,
+    penalties: tuple[float, ...],
+    default_penalty: float,
+    advance: Callable[[int], None],
+) -> tuple[Search, CrossFitted]:
+    problem = task.problem(np.float32)
+    search = search_penalties(task, problem, penalties, advance)
+    outer, chosen = choose_per_fold(search, default_penalty)
+    logits, converged = _out_of_fold(task, problem, search, outer)
+    back = np.argsort(order)
+    return search, CrossFitted(
+        logits=logits[back],
+        nested=search.nested_at(outer)[:, back],
+        folds=task.folds[back],
+        penalties=outer,
+        converged=converged,
+        chosen=chosen,
+    )
 
 
 def _out_of_fold(
-    task: _Task, problem: logistic.Problem, search: _Search, outer: np.ndarray
+    task: Task, problem: logistic.Problem, search: Search, outer: np.ndarray
 ) -> tuple[np.ndarray, bool]:
     """Logits float32 (n, k) of each row under the fit without its fold, at that fold's own penalty."""
     columns, units = task.columns([(i,) for i in range(len(outer))])
-    starts = [search.starts[_nearest_start(search, penalty)][..., i] for i, penalty in enumerate(outer)]
+    starts = [search.starts[search.nearest(penalty)][..., i] for i, penalty in enumerate(outer)]
     fits = logistic.fit(problem, columns, outer * units, np.stack(starts, axis=-1), _SCORED_TOLERANCE)
     logits = problem.logits(fits.coefficients)[np.arange(len(task.folds)), :, task.folds]
     logits -= logits.mean(axis=1, keepdims=True)
     return logits, bool(fits.converged.all())
 
 
-def _final_fit(task: _Task, search: _Search, penalty: float) -> logistic.Fits:
+def _final_fit(task: Task, search: Search, final: float) -> logistic.Fits:
     """The fit on all rows that is delivered."""
     columns, units = task.columns([()])
-    start = search.starts[_nearest_start(search, penalty)].mean(axis=-1, keepdims=True)
-    return logistic.fit(task.problem(np.float64), columns, penalty * units, start, _FINAL_TOLERANCE)
+    start = search.starts[search.nearest(final)].mean(axis=-1, keepdims=True)
+    return logistic.fit(task.problem(np.float64), columns, final * units, start, _FINAL_TOLERANCE)

@@ -1,8 +1,7 @@
 """Intervals for proportions: how far the true value may lie from the one that was measured.
 
-After cross-validation the folds share photos, so intervals that count rows as independent are a little too
-narrow (benchmarks/coverage.py measures by how much). What says "cross-validation" beside an interval says
-so too.
+These are for predictions of one model on photos it was not trained on. After cross-validation the folds share
+photos, and the intervals here are too narrow by themselves: `audit/intervals.py` says what to do then.
 """
 
 from __future__ import annotations
@@ -12,9 +11,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from handful.metrics.beta import beta_quantile
 from handful.plain import percent
 
 _Z95 = 1.959963984540054  # normal quantile of 97.5 %
+_TAIL = 0.025  # what a 95 % interval leaves on each side
+_NONE = 1e-9  # fewer successes than this are rounding
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,26 @@ def wilson(right: float, n: float) -> Interval:
     return Interval(share, min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)))
 
 
+def exact_interval(share: float, trials: float) -> Interval:
+    """95 % interval of a proportion that holds the truth at least that often, however close to 0 or 1 it is.
+
+    Args:
+        share: the measured proportion, in [0, 1].
+        trials: how many independent trials tell as much; need not be whole, 0 gives nan. Where photos are
+            not independent it is share (1 - share) / variance, the effective sample size.
+
+    Source: Clopper and Pearson 1934, Biometrika 26(4); with an effective sample size after Korn and Graubard
+    1998, Survey Methodology 24(2).
+    """
+    if not trials > 0 or math.isnan(share):
+        return Interval(math.nan, math.nan, math.nan)
+    right = share * trials
+    wrong = trials - right
+    low = beta_quantile(_TAIL, right, wrong + 1) if right > _NONE else 0.0
+    high = beta_quantile(1 - _TAIL, right + 1, wrong) if wrong > _NONE else 1.0
+    return Interval(share, min(low, share), max(high, share))
+
+
 def accuracy_interval(confusion: np.ndarray, independent: int | None = None) -> Interval:
     """Accuracy of a confusion matrix int (k, k) with its Wilson interval.
 
@@ -67,6 +89,18 @@ def accuracy_interval(confusion: np.ndarray, independent: int | None = None) -> 
 def _at(right: float, total: int, independent: int) -> Interval:
     """The share right / total with the interval that so many independent trials allow."""
     return wilson(right / total * independent, independent) if total else wilson(0, 0)
+
+
+def shares(right: np.ndarray, total: np.ndarray, independent: np.ndarray) -> tuple[Interval, ...]:
+    """The share right / total of each class with its Wilson interval; nan where total is 0.
+
+    Args:
+        right: int (k,).
+        total: int (k,), photos.
+        independent: int (k,), independent units among them.
+    """
+    rows = zip(right.tolist(), total.tolist(), independent.tolist(), strict=True)
+    return tuple(_at(own, count, units) for own, count, units in rows)
 
 
 def balanced_accuracy_interval(confusion: np.ndarray, independent: np.ndarray | None = None) -> Interval:

@@ -43,6 +43,35 @@ def balanced_accuracy(confusion: np.ndarray) -> float:
     return float(known.mean()) if len(known) else float("nan")
 
 
+def f1_scores(confusion: np.ndarray) -> np.ndarray:
+    """Harmonic mean of recall and precision of each class, float (k,).
+
+    Zero for a class whose photos were all missed; nan for one that neither occurs nor was predicted.
+    """
+    return _share(2 * np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """Mean F1 over the classes that occur or were predicted; nan without photos.
+
+    Source: the mean of the classes' F1, not the F1 of mean precision and recall; Opitz and Burst 2019,
+    arXiv 1911.03347, on why the two differ.
+    """
+    known = f1_scores(confusion)
+    known = known[np.isfinite(known)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean squared distance of probabilities (n, k) from the truth, summed over classes: 0 to 2, 0 is best.
+
+    Source: Brier 1950, Monthly Weather Review 78(1), equation 2.
+    """
+    apart = probabilities.astype(np.float64)
+    apart[np.arange(len(labels)), labels] -= 1
+    return float((apart**2).sum(axis=1).mean())
+
+
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean of -log(probability of the label), in nats; probabilities below 1e-12 count as 1e-12."""
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
