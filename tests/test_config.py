@@ -15,7 +15,11 @@ from handful.config import (
     TrainConfig,
     cache_folder,
     default_folds,
+    default_repeats,
     default_workers,
+    room_for_views,
+    tuning_depths,
+    tuning_recipe,
     with_settings,
 )
 from handful.errors import ConfigError
@@ -135,3 +139,51 @@ def test_the_cache_lies_in_the_users_cache_folder_unless_told_otherwise(
     monkeypatch.delenv("HANDFUL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder().name == "handful"
+
+
+@pytest.mark.parametrize(
+    ("photos", "repeats"), [(10, 5), (200, 5), (201, 3), (1000, 3), (3000, 2), (3001, 1)]
+)
+def test_the_more_photos_the_fewer_repeats(photos: int, repeats: int) -> None:
+    assert default_repeats(photos) == repeats
+
+
+@pytest.mark.parametrize(
+    ("photos", "steps"), [(20, 60), (80, 60), (200, 150), (1000, 750), (2000, 1500), (5000, 1500)]
+)
+def test_steps_follow_the_number_of_photos(photos: int, steps: int) -> None:
+    recipe = tuning_recipe(photos, "standard")
+    assert recipe.steps == steps
+    assert recipe.views == 4
+    assert tuning_recipe(photos, "thorough").views == 8
+
+
+def test_thorough_tries_more_depths() -> None:
+    assert tuning_depths("thorough") > tuning_depths("standard") >= 1
+
+
+@pytest.mark.parametrize(
+    ("photos", "free", "expected"),
+    [
+        (100, 10**12, (4, 4)),
+        (6_000, 10**12, (4, 4)),
+        (10_000, 10**12, (4, 2)),  # precision is halved first
+        (20_000, 10**12, (2, 2)),  # then there are fewer views
+        (200_000, 10**12, (0, 2)),  # and then none
+        (100, 24 * 10**6, (3, 2)),
+        (100, 10**6, (0, 2)),
+    ],
+)
+def test_values_at_a_cut_take_no_more_room_than_there_is(
+    photos: int, free: int, expected: tuple[int, int]
+) -> None:
+    assert room_for_views(photos, 4, 18_816, free) == expected
+
+
+@pytest.mark.parametrize("name", ["flip", "rotate", "colour", "crop"])
+def test_what_views_may_change_is_yes_or_no(name: str) -> None:
+    assert getattr(with_settings(None, {name: False}), name) is False
+    with pytest.raises(ConfigError, match=f"{name}: received 'maybe'"):
+        with_settings(None, {name: "maybe"})
+    with pytest.raises(ConfigError, match="rotate: received None"):
+        with_settings(None, {"rotate": None})

@@ -28,8 +28,6 @@ from handful.training import train
 
 from .conftest import draw_colours, draw_noise
 
-pytestmark = pytest.mark.usefixtures("cache")
-
 RESULT = ("backbone.tflite", "bias.npy", "card.json", "checksums.json", "out_of_fold.csv", "weights.npy")
 
 
@@ -404,8 +402,11 @@ def test_settings_come_together_or_one_by_one(colours: Path) -> None:
 
 
 @pytest.mark.parametrize("effort", ["quick", "thorough"])
-def test_every_effort_means_the_frozen_head_for_now(effort: str, colours: Path) -> None:
-    assert head_of(learn(colours, effort=effort)) == head_of(learn(colours))
+def test_every_effort_keeps_the_frozen_head_where_nothing_can_be_won(effort: str, colours: Path) -> None:
+    classifier = learn(colours, effort=effort)
+    assert head_of(classifier) == head_of(learn(colours))
+    told = classifier.card["fine_tuning"]
+    assert told["state"] == ("not asked for" if effort == "quick" else "done")
 
 
 def test_classes_of_unequal_size_are_counted_alike_by_default(tmp_path: Path) -> None:

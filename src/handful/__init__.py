@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from handful.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from handful.audit.checking import check
     from handful.classifier import Classifier
     from handful.config import TrainConfig
-    from handful.data.checks import check
     from handful.data.manifest import Manifest
     from handful.data.splitting import split
     from handful.errors import HandfulError
@@ -41,7 +41,7 @@ _HOMES = {
     "HandfulError": "handful.errors",
     "Manifest": "handful.data.manifest",
     "TrainConfig": "handful.config",
-    "check": "handful.data.checks",
+    "check": "handful.audit.checking",
     "evaluate": "handful.evaluation",
     "export": "handful.exporters.registry",
     "split": "handful.data.splitting",

@@ -43,7 +43,17 @@ class TrainConfig:
             large classes: on unbalanced draws of hand_digits and ants_bees (5:1 to 20:1) balancing raised
             balanced accuracy by 3 to 15 points and cost no accuracy even on test photos that are as
             unbalanced as the training (benchmarks/class_weight.py).
-        effort: "quick", "standard" or "thorough"; all three mean the frozen head until fine-tuning exists.
+        effort: "quick" learns the head alone; "standard" then measures whether fine-tuning the last stage of
+            the network pays, and fine-tunes where it does; "thorough" looks at every photo, at more depths
+            and more views.
+        group_by: a pattern for file names whose bracket says what belongs together ("plant_(\\d+)"): such
+            photos are never on both sides of a fold.
+        burst: keep photos together that one camera took within so many seconds.
+        fix: path of a table of corrected labels; the photos themselves are never touched.
+        flip: whether fine-tuning may mirror photos; None measures it on the frozen head.
+        rotate: whether fine-tuning may turn photos by some degrees. Off where that changes the class.
+        colour: whether fine-tuning may change light and colour. Off where the colour is the class.
+        crop: whether fine-tuning may cut photos, never below 60 % of the area. Off where the edge matters.
         engine: "litert", "keras", or "auto": LiteRT on a CPU and wherever the network is converted already;
             Keras on a GPU that TensorFlow can use, and where LiteRT is missing.
         allow_bad: go on although more than a fifth of the photos cannot be read.
@@ -58,6 +68,13 @@ class TrainConfig:
     folds: int | None = None
     class_weight: str = "balanced"
     effort: str = "standard"
+    group_by: str | None = None
+    burst: float | None = None
+    fix: str | None = None
+    flip: bool | None = None
+    rotate: bool = True
+    colour: bool = True
+    crop: bool = True
     engine: str = "auto"
     allow_bad: bool = False
     seed: int = 0
@@ -101,6 +118,7 @@ def _findings(config: TrainConfig) -> list[Problem | None]:
         _within("size", config.size, 32, 1024),
         _at_least("workers", config.workers, 1),
         _at_least("seed", config.seed, 0, optional=False),
+        *(_yes_or_no(name, getattr(config, name)) for name in ("flip", "rotate", "colour", "crop")),
     ]
 
 
@@ -108,6 +126,12 @@ def _named(name: str, value: object) -> Problem | None:
     if isinstance(value, str) and value:
         return None
     return Problem("error", name, f"received {value!r}", "Give a name of the catalogue, or a path")
+
+
+def _yes_or_no(name: str, value: object) -> Problem | None:
+    if isinstance(value, bool) or (value is None and name == "flip"):
+        return None
+    return Problem("error", name, f"received {value!r}", "Give True or False")
 
 
 def _one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> Problem | None:
@@ -143,6 +167,92 @@ def default_folds(labels: np.ndarray, groups: np.ndarray) -> int:
     apart = np.unique(np.stack([labels, groups]), axis=1)[0]
     wanted = 10 if len(labels) <= 400 else 5
     return int(max(2, min(wanted, np.bincount(apart).max())))
+
+
+def default_repeats(photos: int) -> int:
+    """How often to cross-validate on other folds: less often the more photos there are.
+
+    Each further repeat narrows the interval a little and costs as much as the first; with many photos it
+    costs most, and what it narrows is narrow already. benchmarks/trust_coverage.py tells what it comes to.
+    """
+    for most, repeats in ((200, 5), (1000, 3), (3000, 2)):
+        if photos <= most:
+            return repeats
+    return 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the top of a network is trained; docs/fine-tuning.md has the accuracies behind the defaults.
+
+    Attributes:
+        steps: of AdamW, of `batch` views each.
+        batch: views in a step. Batch-norm is frozen, so small ones do no harm, and more steps do good.
+        rate: largest learning rate, of the head and the last block; at 3e-4 so few steps do not arrive.
+        depth_share: factor on the rate for each block further down: what lies deeper is more general.
+        warm_up: share of the steps in which the rate rises; afterwards it falls along half a cosine to zero.
+        decay: decoupled weight decay, of kernels alone.
+        smoothing: share of each label spread over all classes.
+        views: views of each photo that are kept, the plain one included.
+    """
+
+    steps: int
+    batch: int = 16
+    rate: float = 1e-3
+    depth_share: float = 0.9
+    warm_up: float = 0.1
+    decay: float = 0.01
+    smoothing: float = 0.05
+    views: int = 4
+
+
+def tuning_recipe(photos: int, effort: str) -> Recipe:
+    """The recipe for so many training photos, in steps and not in epochs.
+
+    The idea is BiT-HyperRule's (Kolesnikov et al. 2020, arXiv 1912.11370, section 3.3): the schedule's length
+    depends on the amount of data alone. Three quarters of a step of 16 for each photo show each one twelve
+    times: on 200 photos of hand_digits 150 steps of 16 gave 96.5 %, 100 of 32 gave 94.5 to 96.8 %, 50 of 32
+    92.2 % (docs/fine-tuning.md). At least 60, as Adam's first steps are its worst; at most 1,500, which 2,000
+    photos reach: the more there are, the less often each has to come. Eight views were no better than four.
+
+    Args:
+        photos: trained on.
+        effort: of the training; "thorough" takes twice as many views.
+    """
+    steps = int(np.clip(round(0.75 * photos), 60, 1500))
+    return Recipe(steps=steps, views=8 if effort == "thorough" else 4)
+
+
+def tuning_depths(effort: str) -> int:
+    """How many cuts are tried at most, each below the one before, while the one before was worth it."""
+    return 4 if effort == "thorough" else 2
+
+
+TUNING_ROUNDS = 3  # of held-out photos, a third of all in each
+FEWEST_TO_TUNE = 20  # photos: with fewer, a third held out is a handful and tells nothing
+_ROOM = 2 * 2**30  # bytes of values kept at a cut
+_SHARE_OF_DISK = 0.5  # of what is free
+
+
+def room_for_views(photos: int, wanted: int, values: int, free: int) -> tuple[int, int]:
+    """How the values at a cut are kept.
+
+    Args:
+        photos: how many.
+        wanted: views of each.
+        values: numbers for each view.
+        free: bytes free on the disk.
+
+    Returns:
+        (views, bytes of each number): all views in 4 bytes where they fit, else in 2, else fewer views;
+        (0, 2) where not even the plain view and one more fit.
+    """
+    room = min(_ROOM, _SHARE_OF_DISK * free)
+    for size in (4, 2):
+        if photos * wanted * values * size <= room:
+            return wanted, size
+    views = int(room // (photos * values * 2))
+    return (views, 2) if views >= 2 else (0, 2)
 
 
 def default_workers() -> int:

@@ -1,4 +1,4 @@
-"""The main story, read top to bottom: load, freeze, replace, compile, train; then write it down."""
+"""The main story, read top to bottom: load, freeze, replace, compile, train, fine-tune where it pays."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from handful import telling
-from handful.artefact import OutOfFold, read_artefact, refuse_what_is_not_ours, write_artefact
-from handful.card import make_card
+from handful.artefact import read_artefact, refuse_what_is_not_ours
+from handful.audit.checking import audited
 from handful.classifier import Classifier
 from handful.config import (
     DEFAULT_PENALTY,
@@ -22,15 +22,16 @@ from handful.config import (
 from handful.data.checks import stop_if_errors
 from handful.data.manifest import Manifest, Source
 from handful.data.splitting import bundles, stratified_folds
-from handful.evaluation import Scores, score
+from handful.errors import HandfulError
 from handful.features.labelled import Labelled, pass_labelled, refuse_what_cannot_train
 from handful.features.store import naming_the_cache
 from handful.files import refuse_existing, refuse_unwritable
+from handful.finetune.material import material_of
+from handful.finetune.tuning import fine_tune, forget
 from handful.frozen import open_frozen
-from handful.heads.apply import apply_head
 from handful.heads.fitting import FittedHead, fit_head
-from handful.metrics.scores import softmax
 from handful.progress import Speaker, Warnings
+from handful.results import decided_result, frozen_result, is_unfinished, write_result
 
 
 def train(
@@ -45,7 +46,10 @@ def train(
     """Turn labelled photos into a classifier.
 
     Every photo passes the frozen backbone once; a new final layer is learned on the features, and
-    scored by cross-validation in which everything that is chosen is chosen without the scored photos.
+    scored by cross-validation in which everything that is chosen is chosen without the scored photos. This
+    result is written first. Unless `effort` is "quick", fine-tuning the top of the network is then tried on
+    held-out photos, and replaces it where it wins. A run that was stopped there goes on when it is called
+    again with the same arguments.
 
     Args:
         photos: a folder with a folder per class (train/, val/ and test/ folders are understood), a CSV or
@@ -73,10 +77,11 @@ def train(
     keep = tempfile.TemporaryDirectory(prefix="handful-") if out is None else None
     target = Path(keep.name) / "model.handful" if keep else Path(out or "")
     refuse_what_is_not_ours(target)
+    overwrite = overwrite or is_unfinished(target, chosen)
     refuse_existing(target, overwrite=overwrite)
     refuse_unwritable(target)
     try:
-        _write(photos, target, chosen, listener, overwrite=overwrite)
+        _write(photos, target, chosen, listener, overwrite=overwrite, kept=keep is None)
         return Classifier(read_artefact(target), keep)
     except BaseException:
         if keep:
@@ -84,37 +89,42 @@ def train(
         raise
 
 
-def _write(photos: Source, target: Path, config: TrainConfig, speaker: Speaker, *, overwrite: bool) -> None:
-    manifest = Manifest.read(photos)
+def _write(
+    photos: Source, target: Path, config: TrainConfig, speaker: Speaker, *, overwrite: bool, kept: bool
+) -> None:
+    manifest = Manifest.read(photos, group_by=config.group_by, fixes=config.fix, burst=config.burst)
     workers = config.workers or default_workers()
     refuse_what_cannot_train(manifest, speaker, workers=workers, allow_bad=config.allow_bad)
 
     with naming_the_cache(cache_folder()):
         frozen = open_frozen(config, cache_folder(), speaker)
     telling.loaded_and_frozen(speaker, frozen, manifest)
-    labelled = pass_labelled(
-        manifest, frozen.engine, frozen.cache, speaker, workers=workers, allow_bad=config.allow_bad
+    labelled = audited(
+        pass_labelled(
+            manifest, frozen.engine, frozen.cache, speaker, workers=workers, allow_bad=config.allow_bad
+        )
     )
     stop_if_errors(labelled.problems, speaker, manifest.root)
     telling.passed(speaker, labelled)
 
     head = _fit(labelled, config, speaker)
     telling.replaced_and_trained(speaker, labelled, head, config.class_weight)
-    scores = _score(labelled, head)
-    training, _ = labelled.of("train")
-    card = make_card(config, frozen, labelled, head, scores, speaker.warnings)
-    table = OutOfFold(
-        files=training.locations,
-        hashes=[row.sha256 for row in training.rows],
-        labels=training.labels,
-        folds=head.folds,
-        logits=head.out_of_fold_logits,
-    )
-    write_artefact(
-        target, card, frozen.network, head.weights, head.bias, table,
-        network_sha256=frozen.network_sha256, overwrite=overwrite,
-    )  # fmt: skip
-    telling.finished(speaker, labelled, scores, head, target)
+    result = frozen_result(config, frozen, labelled, head, speaker)
+    write_result(result, target, overwrite=overwrite)
+    telling.finished(speaker, labelled, result, head, target)
+    if config.effort == "quick":
+        return None
+
+    material = material_of(frozen, labelled, head)
+    try:
+        with telling.keeping_the_frozen(speaker, target if kept else None), naming_the_cache(cache_folder()):
+            outcome = fine_tune(material, config, cache_folder(), speaker, workers=workers)
+            decided = decided_result(result, outcome, labelled, speaker, workers=workers)
+    except HandfulError as error:  # whatever stands in the way of more, the result that is there stays
+        return telling.gave_up(speaker, error)
+    write_result(decided, target, overwrite=True)
+    forget(outcome)
+    return telling.decided(speaker, decided, outcome)
 
 
 def _fit(labelled: Labelled, config: TrainConfig, speaker: Speaker) -> FittedHead:
@@ -132,18 +142,3 @@ def _fit(labelled: Labelled, config: TrainConfig, speaker: Speaker) -> FittedHea
             balanced=config.class_weight == "balanced",
             advance=advance,
         )
-
-
-def _score(labelled: Labelled, head: FittedHead) -> dict[str, Scores]:
-    """Cross-validation on the training photos; then the validation and, once, the test photos."""
-    training, _ = labelled.of("train")
-    scores = {
-        "cross_validation": score(softmax(head.out_of_fold_logits), training.labels, bundles(training.rows))
-    }
-    for split in ("validation", "test"):
-        part, values = labelled.of(split)
-        if part.rows:
-            scores[split] = score(
-                apply_head(values, head.weights, head.bias), part.labels, bundles(part.rows)
-            )
-    return scores

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from handful.cli.options import AllowBad, AsJson, Overwrite, Photos, Quiet, Workers
+from handful.cli.options import AllowBad, AsJson, Burst, Fixes, GroupBy, Overwrite, Photos, Quiet, Workers
 from handful.cli.running import SOME_REFUSED, print_json, user_errors
 
 if TYPE_CHECKING:
@@ -36,8 +36,17 @@ def command(
     folds: Annotated[int | None, typer.Option(help="Folds of the cross-validation.")] = None,
     class_weight: Annotated[str, typer.Option(help="balanced (each class alike) or none.")] = "balanced",
     effort: Annotated[
-        str, typer.Option(help="quick, standard or thorough; all mean the frozen backbone for now.")
+        str, typer.Option(help="quick (head only), standard (fine-tune where it pays) or thorough.")
     ] = "standard",
+    group_by: GroupBy = None,
+    fix: Fixes = None,
+    burst: Burst = None,
+    flip: Annotated[
+        bool | None, typer.Option("--flip/--no-flip", help="Mirror photos; by default it is measured.")
+    ] = None,
+    rotate: Annotated[bool, typer.Option("--rotate/--no-rotate", help="Turn photos a little.")] = True,
+    colour: Annotated[bool, typer.Option("--colour/--no-colour", help="Change light and colour.")] = True,
+    crop: Annotated[bool, typer.Option("--crop/--no-crop", help="Cut photos, to 60 % at least.")] = True,
     engine: Annotated[str, typer.Option(help="auto, litert or keras.")] = "auto",
     seed: Annotated[int, typer.Option(help="Decides the folds; the same seed gives the same result.")] = 0,
     allow_bad: AllowBad = False,
@@ -50,6 +59,8 @@ def command(
     settings: dict[str, Any] = {
         "backbone": backbone, "architecture": architecture, "preprocessing": preprocessing, "size": size,
         "folds": folds, "class_weight": class_weight, "effort": effort, "engine": engine, "seed": seed,
+        "group_by": group_by, "fix": fix and str(fix), "burst": burst,
+        "flip": flip, "rotate": rotate, "colour": colour, "crop": crop,
         "allow_bad": allow_bad, "workers": workers,
     }  # fmt: skip
     with user_errors(as_json=as_json):
@@ -77,6 +88,7 @@ def _summary(classifier: Classifier) -> dict[str, Any]:
         **others,
         "model": str(classifier.folder),
         "classes": card["classes"],
+        "fine_tuning": card["fine_tuning"],
         "backbone": card["backbone"],
         "skipped": card["data"]["skipped"],
         "problems": card["data"]["problems"],

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from handful.audit.checking import check
 from handful.classifier import Classifier
 from handful.config import DEFAULT_PENALTY, PENALTIES
 from handful.data import images
-from handful.data.checks import check
 from handful.data.manifest import Manifest
 from handful.data.splitting import bind, stratified_folds
 from handful.demo.parts import CLASSES, draw
@@ -49,7 +49,8 @@ def run_demo(out: Path, speaker: Speaker, *, seed: int = 0) -> dict[str, Any]:
     photos, new, model = _draw_both(out, speaker, seed)
     _tell_check(photos, speaker)
     speaker.say("\n== handful train: load, freeze, replace, compile, train")
-    classifier = train(photos, model, backbone="embedded", overwrite=True, speaker=speaker)
+    classifier = train(photos, model, backbone="embedded", effort="quick", overwrite=True, speaker=speaker)
+    speaker.say("(without --effort quick, training would go on and measure whether fine-tuning pays)")
     with speaker.busy("the same on raw pixels"):
         raw = raw_pixel_scores(photos, classifier)
     _tell_gain(classifier, raw, speaker)

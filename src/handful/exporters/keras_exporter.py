@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handful.artefact import read_moved
 from handful.classifier import Classifier
 from handful.errors import BackboneError
 from handful.exporters.parity import Parity, compare
@@ -33,8 +34,9 @@ def export_keras(
     source = _same_source(classifier, speaker)
     with without_noise():
         model = classifier_model(
-            source, source.size, classifier.artefact.weights, classifier.artefact.bias, name="handful"
-        )
+            source, source.size, classifier.artefact.weights, classifier.artefact.bias, name="handful",
+            moved=read_moved(classifier.artefact),
+        )  # fmt: skip
     beside = temporary_name(target).with_suffix(".keras")
     placed = False
     try:

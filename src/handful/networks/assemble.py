@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 
@@ -13,7 +15,12 @@ HEAD_NAME = "head"
 
 
 def classifier_model(
-    source: Source, size: int | None, weights: np.ndarray, bias: np.ndarray, name: str = "handful"
+    source: Source,
+    size: int | None,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    name: str = "handful",
+    moved: Mapping[int, np.ndarray] | None = None,
 ) -> keras.Model:
     """Put a fitted head on the frozen backbone.
 
@@ -23,6 +30,7 @@ def classifier_model(
         weights: float32 (d, k).
         bias: float32 (k,).
         name: of the model.
+        moved: float32 weights that fine-tuning moved, by their place among all weights of the backbone.
 
     Returns:
         A model from uint8 pixels (b, size, size, 3), RGB, to probabilities float32 (b, k), of plain
@@ -32,6 +40,7 @@ def classifier_model(
         BackboneError: see `build.feature_model`; or the head is not made for this backbone.
     """
     features = feature_model(source, size)
+    _put(features, moved or {}, source.name)
     dimension = features.outputs[0].shape[-1]
     if weights.shape != (dimension, len(bias)):
         raise BackboneError(
@@ -47,3 +56,14 @@ def classifier_model(
         model = keras.Model(pixels, head(backbone(as_float)), name=name)
         head.set_weights([weights.astype(np.float32), bias.astype(np.float32)])
     return model
+
+
+def _put(features: keras.Model, moved: Mapping[int, np.ndarray], name: str) -> None:
+    """Replace the weights at these places."""
+    for place, values in moved.items():
+        if not 0 <= place < len(features.weights) or features.weights[place].shape != values.shape:
+            raise BackboneError(
+                f"The fine-tuned weights have the shape {values.shape} at place {place}; {name} has no such "
+                "weight. The trained folder belongs to another backbone: train again."
+            )
+        features.weights[place].assign(values)
