@@ -5,6 +5,8 @@
 #   make test    the whole test suite; `make test ARGS="-k split"` runs a part of it
 #   make lint    ruff check, ruff format --check, pyright
 #   make bench   the benchmarks
+#   make bench-embedded   what the embedded backbone's features are worth; ARGS="--textures F --natural F"
+#   make bench-trust  whether intervals cover, duplicates are found, ...; the last part takes long
 #   make docs    check the pages: links exist, Python blocks compile, `handful` lines name real options
 #   make clean   remove .venv and what the chores left behind
 
@@ -17,7 +19,7 @@ ARGS ?=
 PACKAGE := $(VENV)/.package-is-installed
 DEV := $(VENV)/.dev-tools-are-installed
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench bench-embedded bench-trust docs clean
 .DEFAULT_GOAL := test
 
 demo: $(PACKAGE)
@@ -33,6 +35,15 @@ lint: $(DEV)
 
 bench: $(DEV)
 	$(PYTHON) benchmarks/run.py $(ARGS)
+
+bench-embedded: $(DEV)
+	$(PYTHON) benchmarks/embedded.py $(ARGS)
+
+bench-trust: $(DEV)
+	$(PYTHON) benchmarks/trust.py
+	$(PYTHON) benchmarks/planted_duplicates.py
+	$(PYTHON) benchmarks/data_check.py
+	$(PYTHON) benchmarks/trust_coverage.py
 
 # The pages are Markdown, read where they are: nothing is built, they are only checked.
 docs: $(PACKAGE)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measuring import (
-    BACKBONE,
     DONE,
     PHOTO_SUFFIXES,
     SOME_REFUSED,
@@ -26,6 +25,7 @@ from measuring import (
     run,
     script,
     spread,
+    train_frozen,
 )
 
 NAMES = ("cold", "warm", "again", "accuracy")
@@ -93,7 +93,7 @@ def _ours(session: Session, cache: Path, name: str) -> Round:
 
 
 def _train(session: Session, photos: Path, folder: Path, cache: Path) -> Finished:
-    words = handful("train", photos, "-o", folder / "ours.handful", "--backbone", BACKBONE, "--json")
+    words = train_frozen(photos, "-o", folder / "ours.handful", "--json")
     return run(words, session.environment(cache), folder, FINE)
 
 
@@ -181,7 +181,7 @@ def _loads_no_tensorflow(session: Session) -> Row:
     train, val = _photos(session)
     model = folder / "ours.handful"
     environment = {**session.environment(cache), "PYTHONPROFILEIMPORTTIME": "1"}
-    words = handful("train", train, "-o", model, "--backbone", BACKBONE, "--json")
+    words = train_frozen(train, "-o", model, "--json")
     trained = run(words, environment, folder, FINE)
     evaluated = run(handful("evaluate", model, val, "--json"), environment, folder, FINE)
     loaded = sorted(heavy_imports(trained.err) | heavy_imports(evaluated.err))

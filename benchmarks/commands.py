@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from against_the_guide import heavy_imports
-from measuring import BACKBONE, Row, Session, handful, photos_in, run, script, spread
+from measuring import Row, Session, handful, photos_in, run, script, spread, train_frozen
 
 NAMES = ("predict", "help", "demo", "digits")
 REPEATS = 10
@@ -30,7 +30,7 @@ def measure(session: Session, names: set[str]) -> Iterator[Row]:
 def _predict(session: Session) -> Iterator[Row]:
     cache, folder = session.converted_cache("predict"), session.folder("predict")
     environment, model = session.environment(cache), folder / "ours.handful"
-    words = handful("train", _few(session, folder), "-o", model, "--backbone", BACKBONE, "--quiet")
+    words = train_frozen(_few(session, folder), "-o", model, "--quiet")
     run(words, environment, folder)
     photo = photos_in(session.data("ants_bees/val"))[0]
     command = handful("predict", model, photo)
@@ -123,7 +123,7 @@ def _digits_once(session: Session, cache: Path, seed: int) -> float:
         writer.writerow(["path", "label", "split"])
         writer.writerows([path, path.parent.name, "train"] for path in train)
         writer.writerows([path, path.parent.name, "test"] for path in rest)
-    words = handful("train", folder / "digits.csv", "-o", folder / "ours.handful", "--backbone", BACKBONE)
+    words = train_frozen(folder / "digits.csv", "-o", folder / "ours.handful")
     answer = run([*words, "--json"], session.environment(cache), folder).answer
     if answer["test"]["n"] != len(rest) or answer["n"] != len(train):
         raise SystemExit(f"Trained on {answer['n']} and scored {answer['test']['n']} photos, not as drawn.")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from measuring import BACKBONE, Finished, Row, Session, handful, photos_in, run, script
+from measuring import Finished, Row, Session, photos_in, run, script, train_frozen
 
 NAMES = ("pass", "memory")
 ROUNDS = 3
@@ -110,7 +110,7 @@ def _train(session: Session, photos: Path, count: int) -> Finished:
             place = folder / "photos" / path.parent.name
             place.mkdir(parents=True, exist_ok=True)
             os.link(path, place / path.name)
-    words = handful("train", folder / "photos", "-o", folder / "ours.handful", "--backbone", BACKBONE)
+    words = train_frozen(folder / "photos", "-o", folder / "ours.handful")
     ended = run([*words, "--json"], session.environment(cache), folder)
     if ended.answer["n"] != count:
         raise SystemExit(f"{ended.answer['n']} of {count} photos were trained on: {ended.err[-1000:]}")

@@ -111,6 +111,11 @@ def handful(*words: str | Path) -> list[str | Path]:
     return [sys.executable, "-m", "handful", *words]
 
 
+def train_frozen(*words: str | Path) -> list[str | Path]:
+    """`handful train` without the decision whether to fine-tune: what stands against frozen peers."""
+    return handful("train", *words, "--backbone", BACKBONE, "--effort", "quick")
+
+
 def script(name: str, *words: str | Path) -> list[str | Path]:
     """A script of this folder."""
     return [sys.executable, HERE / name, *words]

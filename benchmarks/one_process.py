@@ -9,6 +9,6 @@ import sys
 import handful
 from measuring import BACKBONE
 
-classifier = handful.train(sys.argv[1], backbone=BACKBONE)
+classifier = handful.train(sys.argv[1], backbone=BACKBONE, effort="quick")
 result = handful.evaluate(classifier, sys.argv[2])
 print(json.dumps({"accuracy": result.accuracy.value, "tensorflow": "tensorflow" in sys.modules}))

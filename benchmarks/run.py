@@ -20,6 +20,7 @@ from pathlib import Path
 import against_the_guide
 import analyses
 import commands
+import finetuning
 import many_photos
 import reporting
 from measuring import REPOSITORY, Family, Row, Session, machine
@@ -29,6 +30,7 @@ FAMILIES: tuple[tuple[tuple[str, ...], Family], ...] = (
     (many_photos.NAMES, many_photos.measure),
     (analyses.NAMES, analyses.measure),
     (against_the_guide.NAMES, against_the_guide.measure),
+    (finetuning.NAMES, finetuning.measure),
 )
 BUSY = 0.25  # of load per core before anything of ours runs
 NAMES = tuple(name for names, _ in FAMILIES for name in names)
