@@ -34,8 +34,8 @@ from handful.audit.calibration import calibrate
 from handful.audit.conformal import conformal_quantile, fit_prediction_sets
 from handful.audit.curve import learning_curve
 from handful.audit.strangers import fit_strangers
-from handful.audit.suggest import rank_to_label
 from handful.audit.suspects import rank_suspects
+from handful.audit.to_label import rank_to_label
 from handful.config import DEFAULT_PENALTY, PENALTIES, default_folds
 from handful.data.splitting import stratified_folds
 from handful.heads.apply import apply_head

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
+from handful.config import TrainConfig
 from handful.demo.parts import draw
 from handful.progress import Console as Speaker
 from handful.training import train
@@ -24,15 +25,16 @@ PICTURE = Path(__file__).parent / "images" / "train.svg"
 
 def main() -> None:
     """Train once so that nothing has to be converted, then once more for the picture."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        draw(folder / "parts")
-        train(folder / "parts", folder / "first.handful", backbone="embedded", seed=1)
+    config = TrainConfig(backbone="embedded", effort="quick")
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):  # no path of this machine shows
+        draw(Path("parts"))
+        train("parts", "first.handful", config=config, seed=1)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            train(folder / "parts", folder / "parts.handful", backbone="embedded", speaker=Speaker())
+            train("parts", "parts.handful", config=config, speaker=Speaker())
     console = Console(record=True, width=112, file=io.StringIO())
-    console.print(Text("$ handful train parts/ -o parts.handful --backbone embedded", style="bold green"))
+    command = "$ handful train parts/ -o parts.handful --backbone embedded --effort quick"
+    console.print(Text(command, style="bold green"))
     console.print(Text(printed.getvalue()))
     PICTURE.parent.mkdir(exist_ok=True)
     console.save_svg(str(PICTURE), title="handful train", theme=MONOKAI)

@@ -28,7 +28,7 @@ LAYERS = (  # highest first; rooms of one line do not know each other
     ("telling",),
     ("results",),
     ("card",),
-    ("evaluation",),
+    ("evaluation", "suggesting"),
     ("classifier",),
     ("audit", "finetune"),
     ("frozen",),

@@ -7,11 +7,14 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from handful.errors import ArtefactError
 
+# What zipfile raises on a damaged, encrypted or strange archive.
+_UNREADABLE = (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, ValueError)
 _NPY_HEADER = 4096  # far more than NumPy writes; refuses a header that promises a giant array
 
 
@@ -53,7 +56,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             if packed or not members:
                 raise ArtefactError(f"{path} does not hold arrays as Handful writes them. Copy it again.")
             contents = {member.filename: archive.read(member) for member in members}
-    except zipfile.BadZipFile as error:
+    except _UNREADABLE as error:
         raise ArtefactError(f"{path} is damaged ({error}). Copy the folder again.") from error
     return {name.removesuffix(".npy"): _array(data, f"{path}: {name}") for name, data in contents.items()}
 
@@ -63,12 +66,13 @@ def _array(data: bytes, name: str, dimensions: int | None = None) -> np.ndarray:
     try:
         np.lib.format.read_magic(stream)
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=_NPY_HEADER)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # the last two: no literal
         raise ArtefactError(
             f"{name} is not an array NumPy can read ({error}). Copy the folder again."
         ) from error
     as_promised = dtype.itemsize * math.prod(shape) == len(data) - stream.tell()
     kinds = (np.float32,) if dimensions is not None else (np.float32, np.float16)
-    if dtype not in kinds or dimensions not in (None, len(shape)) or not as_promised:
+    as_asked = dtype in kinds and dimensions in (None, len(shape))
+    if min(shape, default=0) < 0 or not (as_asked and as_promised):
         raise ArtefactError(f"{name}: found {dtype} {shape} in {len(data)} bytes. Copy the folder again.")
     return np.load(io.BytesIO(data), allow_pickle=False)

@@ -6,7 +6,8 @@
         weights.npy        float32 (d, k), the new layer
         bias.npy           float32 (k,)
         strangers.npz      features of training photos, to tell photos of none of the classes
-        out_of_fold.csv    a row per training photo: its label, fold and the logits of a fit without it
+        out_of_fold.csv    a row per training photo: its label, fold and the logits of a fit without it, on
+                           the frozen network in every case, and not divided by the temperature
         checksums.json     sha256 of every file above
 
 Checksums notice accidents. They do not notice an attacker, who can write new ones: open what you trust.
@@ -272,7 +273,8 @@ def read_strangers(artefact: Artefact) -> dict[str, np.ndarray] | None:
     shapes = {name: array.shape for name, array in arrays.items()}
     photos = len(arrays.get("bank", ()))
     expected = {"bank": (photos, artefact.card["network"]["feature_dim"]), "scale": (4,), "limits": (2,)}
-    if not photos or shapes != expected or not all(np.isfinite(array).all() for array in arrays.values()):
+    whole = all(np.isfinite(array).all() for array in arrays.values())
+    if not photos or shapes != expected or not whole or (arrays["scale"][[1, 3]] <= 0).any():
         raise ArtefactError(f"{path} does not tell strangers (it holds {shapes}). Copy the folder again.")
     return arrays
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from handful.artefact import Artefact, copy_artefact, read_artefact, read_strangers
+from handful.audit.conformal import classes_in_sets
 from handful.audit.strangers import Strangers
 from handful.config import default_workers
 from handful.data import images
@@ -177,7 +178,7 @@ class Classifier:
     def sets_of(self, probabilities: np.ndarray) -> np.ndarray | None:
         """Which classes are in the set of each photo: float (n, k) to bool (n, k); None without a rule."""
         least = self._audit("prediction_sets", "least_probability", None)
-        return None if least is None else probabilities >= least
+        return None if least is None else classes_in_sets(probabilities, least)
 
     @cached_property
     def _strangers(self) -> Strangers | None:

@@ -51,6 +51,7 @@ def is_sound(card: dict[str, Any]) -> bool:
         and isinstance(backbone.get("weights_sha256", ""), str)
         and _are_scores(card.get("scores"))
         and isinstance(card.get("settings"), dict)
+        and _is_audit(card.get("audit", {}))
     )
 
 
@@ -69,6 +70,13 @@ def _is_interval(value: Any) -> bool:
         isinstance(value, dict)
         and value.keys() == {"value", "low", "high"}
         and all(isinstance(number, int | float | None) for number in value.values())
+    )
+
+
+def _is_audit(value: Any) -> bool:
+    """Whether the parts that prediction reads are there as objects, if at all."""
+    return isinstance(value, dict) and all(
+        isinstance(value.get(part, {}), dict) for part in ("calibration", "prediction_sets")
     )
 
 

@@ -86,13 +86,11 @@ def score(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | No
             gives; None: all are independent. The intervals count each group of a class once.
     """
     units = np.arange(len(labels)) if groups is None else groups
-    apart = np.unique(np.stack([labels, units]), axis=1)
-    independent = np.bincount(apart[0], minlength=probabilities.shape[1])
+    classes = probabilities.shape[1]
+    independent = intervals.units_per_class(labels, units, classes)
     predicted = probabilities.argmax(axis=1)
-    confusion = scores.confusion_matrix(labels, predicted, probabilities.shape[1])
-    of_answers = np.bincount(
-        np.unique(np.stack([predicted, units]), axis=1)[0], minlength=probabilities.shape[1]
-    )
+    confusion = scores.confusion_matrix(labels, predicted, classes)
+    of_answers = intervals.units_per_class(predicted, units, classes)
     return Scores(
         n=len(labels),
         independent=len(np.unique(units)),
@@ -111,11 +109,14 @@ def score(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | No
 
 
 def cross_validated_scores(numbers: Numbers, probabilities: np.ndarray, labels: np.ndarray) -> Scores:
-    """The scores of repeated cross-validation; the confusion is that of the out-of-fold table.
+    """The scores of repeated cross-validation.
+
+    What depends on probabilities is of the calibrated ones, as they are delivered; that and the confusion are
+    of the out-of-fold table, the first repeat.
 
     Args:
         numbers: what `audit.numbers.measure` found.
-        probabilities: float32 (n, k), out-of-fold.
+        probabilities: float32 (n, k), out-of-fold, calibrated across folds.
         labels: int (n,).
     """
     found = numbers.cross_validated
@@ -126,8 +127,8 @@ def cross_validated_scores(numbers: Numbers, probabilities: np.ndarray, labels: 
         accuracy=found.accuracy,
         balanced_accuracy=found.balanced_accuracy,
         macro_f1=found.macro_f1,
-        log_loss=found.log_loss,
-        brier=found.brier,
+        log_loss=scores.log_loss(probabilities, labels),
+        brier=scores.brier_score(probabilities, labels),
         calibration_error=numbers.calibration.after,
         recall=found.recall,
         precision=found.precision,

@@ -23,11 +23,15 @@ def interval_text(score: dict[str, Any]) -> str:
     return str(Interval(**{key: math.nan if value is None else value for key, value in score.items()}))
 
 
+def _state(card: dict[str, Any]) -> str:
+    return "fine-tuned" if "tuned" in card["network"] else "frozen"
+
+
 def classifier_html(card: dict[str, Any]) -> str:
     """Show a trained model: classes, backbone, photos, scores of every set that was scored."""
     rows = [
         ("classes", ", ".join(card["classes"])),
-        ("backbone", f"{card['backbone']['name']}, frozen"),
+        ("backbone", f"{card['backbone']['name']}, {_state(card)}"),
         ("photos", str(card["data"]["photos"])),
     ]
     if skipped := card["data"].get("skipped", 0):

@@ -187,7 +187,7 @@ def number_lines(numbers: Numbers) -> list[str]:
     ]
     if numbers.curve is not None:
         need = printable(numbers.classes[numbers.curve.needs[0].label])
-        lines.append(f"more photos        {numbers.curve} (90 % interval); {need} gains most")
+        lines.append(f"more photos        {numbers.curve}, roughly; {need} gains most")
     if numbers.suspects.likely:
         lines.append(f"labels             {numbers.suspects}; the first:")
         for one in numbers.suspects.ranked[: min(numbers.suspects.likely, _MOST_SUSPECTS)]:

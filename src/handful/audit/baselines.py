@@ -11,7 +11,7 @@ import numpy as np
 from handful.audit.intervals import balanced_units, effective_trials
 from handful.heads.fitting import CrossFitted
 from handful.metrics import scores
-from handful.metrics.intervals import Interval, exact_interval
+from handful.metrics.intervals import Interval, exact_interval, units_per_class
 
 _PIXEL_SIDE = 16  # of the thumbnails that raw pixels are taken from
 _CHUNK = 1024  # rows compared with all others at once: memory stays flat
@@ -150,8 +150,7 @@ def from_scratch(rows: Rows, seed: int) -> Baseline:
 
 def _scored(name: str, predicted: np.ndarray, rows: Rows) -> Baseline:
     confusion = scores.confusion_matrix(rows.labels, predicted, rows.classes)
-    apart = np.unique(np.stack([rows.labels, rows.groups]), axis=1)[0]
-    units = np.bincount(apart, minlength=rows.classes)
+    units = units_per_class(rows.labels, rows.groups, rows.classes)
     there = units > 0
     independent = len(np.unique(rows.groups)), balanced_units(scores.recalls(confusion)[there], units[there])
     values = scores.accuracy(confusion), scores.balanced_accuracy(confusion)

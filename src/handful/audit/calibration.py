@@ -24,7 +24,10 @@ _EXPECTED_SPREAD = 0.15  # standard deviation of log temperature
 
 @dataclass(frozen=True)
 class Calibration:
-    """A temperature and what it does, all figures from rows that had no part in the temperature they use.
+    """A temperature and what it does.
+
+    Each row is scored at a temperature that its fold had no part in. Whether to use any is decided by all
+    rows, so that the log loss after is never above that before.
 
     Attributes:
         temperature: divide logits by it before softmax; 1 where another did not help.

@@ -46,7 +46,7 @@ def check(
 
     Args:
         photos: a folder per class, a table, a data frame or (path, label) pairs, as for `train`.
-        speaker: told about progress; by default nothing is shown.
+        speaker: told about progress; by default only warnings show, on standard error.
         workers: photos decoded at a time; None is one per core.
         allow_bad: more than a fifth of the files may be unreadable.
         backbone: also pass the photos through this network, to find those that are unlike all others;

@@ -38,7 +38,7 @@ class PredictionSets:
 
     def holds(self, probabilities: np.ndarray) -> np.ndarray:
         """Which classes are in the set of each photo: probabilities float (n, k) to bool (n, k)."""
-        return probabilities >= self.least
+        return classes_in_sets(probabilities, self.least)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and the card."""
@@ -58,6 +58,11 @@ class PredictionSets:
         )
 
 
+def classes_in_sets(probabilities: np.ndarray, least: float) -> np.ndarray:
+    """The rule itself: probabilities float (n, k) and `PredictionSets.least` to bool (n, k)."""
+    return probabilities >= least
+
+
 def fit_prediction_sets(
     probabilities: np.ndarray,
     labels: np.ndarray,
@@ -72,7 +77,7 @@ def fit_prediction_sets(
     the sets of a model that is right more often than `coverage` hold the truth more often than stated.
 
     Args:
-        probabilities: float (n, k), out-of-fold, at the temperature the model is delivered with.
+        probabilities: float (n, k), out-of-fold, each fold at the temperature that the others ask for.
         labels: int (n,).
         folds: int (n,), 0 to K - 1; used for `measured` alone.
         coverage: share of sets that should hold the truth.
@@ -102,7 +107,8 @@ def fit_prediction_sets(
         least[~rest] = _least(true[rest], coverage, units[rest])
     held = probabilities >= least[:, None]
     sizes = held.sum(axis=1)
-    independent = len(np.unique(units))
+    # With one fold there are no photos that the rule was not made from: nothing was measured.
+    independent = len(np.unique(units)) if len(np.unique(folds)) > 1 else 0
     right = float((true >= least).mean()) * independent
     return PredictionSets(
         coverage=coverage,

@@ -11,7 +11,7 @@ from handful.data.splitting import stratified_folds
 from handful.errors import DataError
 from handful.heads import logistic
 from handful.heads.span import into_span
-from handful.metrics.intervals import Interval
+from handful.metrics.intervals import Interval, units_per_class
 from handful.plain import percent
 
 _PARTS = 10  # a subset is some of so many parts, so that its photos are stratified and groups stay whole
@@ -123,7 +123,7 @@ def learning_curve(
             f"Received {len(features)} rows of features and {len(labels)} labels. A curve needs one per row."
         )
     units = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    apart = np.bincount(np.unique(np.stack([labels, units]), axis=1)[0], minlength=classes)
+    apart = units_per_class(labels, units, classes)
     parts = int(min(_PARTS, apart.min()))
     taken = [count for count in _TAKEN if count < parts]
     if len(taken) < _ENOUGH:

@@ -64,6 +64,8 @@ class Numbers:
         suspects: labels that are probably wrong.
         files: of the training photos, for `as_dict`.
         classes: likewise.
+        of: whose calibration, abstentions and sets these are, "frozen" or "fine-tuned"; the others are always
+            of the frozen network.
     """
 
     cross_validated: CrossValidated
@@ -76,16 +78,17 @@ class Numbers:
     suspects: Suspects
     files: tuple[str, ...]
     classes: tuple[str, ...]
+    of: str = "frozen"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and the card; rows and classes by name."""
         return {
             "cross_validated": self.cross_validated.as_dict(),
             "baselines": [baseline.as_dict() for baseline in self.baselines],
-            "calibration": self.calibration.as_dict(),
+            "calibration": {"of": self.of, **self.calibration.as_dict()},
             "strangers": None if self.strangers is None else self.strangers.as_dict(),
             "abstentions": [asdict(one) for one in self.abstentions],
-            "prediction_sets": self.sets.as_dict(),
+            "prediction_sets": {"of": self.of, **self.sets.as_dict()},
             "learning_curve": self._curve(),
             "suspects": self._suspects(),
         }
@@ -180,6 +183,7 @@ def for_fine_tuned(
         sets=fit_prediction_sets(calibration.probabilities, labels, own, groups=groups),
         strangers=None,
         abstentions=_abstentions(calibration, labels, None),
+        of="fine-tuned",
     )
 
 

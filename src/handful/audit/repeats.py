@@ -19,7 +19,7 @@ from handful.data.splitting import stratified_folds
 from handful.errors import DataError
 from handful.heads.fitting import CrossFitted
 from handful.metrics import scores
-from handful.metrics.intervals import Interval, exact_interval
+from handful.metrics.intervals import Interval, exact_interval, units_per_class
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,7 @@ class _Counted:
     @classmethod
     def of(cls, scored: Sequence[_Scored], labels: np.ndarray, groups: np.ndarray, *, folds: int) -> _Counted:
         confusion = np.mean([one.confusion for one in scored], axis=0)
-        apart = np.unique(np.stack([labels, groups]), axis=1)[0]
-        units = np.bincount(apart, minlength=len(confusion)).astype(np.float64)
+        units = units_per_class(labels, groups, len(confusion)).astype(np.float64)
         return cls(confusion, units, len(np.unique(groups)), folds, len(scored))
 
     def trials(self, independent: float) -> float:

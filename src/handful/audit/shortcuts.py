@@ -21,6 +21,7 @@ from handful.data.splitting import stratified_folds
 from handful.data.unions import bundles
 from handful.errors import DataError, Problem
 from handful.heads.fitting import cross_fit
+from handful.metrics.intervals import units_per_class
 from handful.metrics.scores import confusion_matrix
 from handful.plain import percent
 
@@ -99,7 +100,7 @@ def measure_shortcut(manifest: Manifest, traits: Sequence[Trait]) -> Shortcut | 
         None where there are too few photos, classes or traits to tell.
     """
     labels, groups, classes = manifest.labels, bundles(manifest.rows), len(manifest.classes)
-    apart = np.bincount(np.unique(np.stack([labels, groups]), axis=1)[0], minlength=classes)
+    apart = units_per_class(labels, groups, classes)
     if not traits or classes < 2 or apart.min() < _LEAST_PHOTOS:
         return None
     try:

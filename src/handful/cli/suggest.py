@@ -12,7 +12,7 @@ from handful.cli.running import SOME_REFUSED, print_json, user_errors
 from handful.progress import put
 
 if TYPE_CHECKING:
-    from handful.audit.suggest import Suggestions
+    from handful.suggesting import Suggestions
 
 NAME = "suggest"
 HELP = "Rank photos without a label by what labelling them would teach the model."
@@ -30,10 +30,10 @@ def command(
 ) -> None:
     """Print the photos in the order in which to label them."""
     with user_errors(as_json=as_json):
-        from handful.audit.suggest import suggest_photos
         from handful.classifier import Classifier
         from handful.data.names import counted
         from handful.progress import Console
+        from handful.suggesting import suggest_photos
 
         speaker = Console(quiet=quiet, machine=as_json)
         classifier = Classifier.load(model)

@@ -76,11 +76,16 @@ def command(
 
 
 def _summary(classifier: Classifier) -> dict[str, Any]:
-    """The object `train --json` ends with; stable: the cross-validated scores on top, the rest beside."""
+    """The object `train --json` ends with; stable: the scores of what is delivered on top, the rest beside.
+
+    "of" tells which of "scores" they are: cross-validation, or the photos held out from fine-tuning.
+    """
     card = classifier.card
-    scores = card["scores"]["cross_validation"]
-    others = {name: value for name, value in card["scores"].items() if name != "cross_validation"}
+    own = "fine_tuned" if "fine_tuned" in card["scores"] else "cross_validation"
+    scores = card["scores"][own]
+    others = {name: value for name, value in card["scores"].items() if name != own}
     return {
+        "of": own,
         "accuracy": scores["accuracy"],
         "balanced_accuracy": scores["balanced_accuracy"],
         "n": scores["n"],

@@ -91,6 +91,17 @@ def _at(right: float, total: int, independent: int) -> Interval:
     return wilson(right / total * independent, independent) if total else wilson(0, 0)
 
 
+def units_per_class(labels: np.ndarray, groups: np.ndarray, classes: int) -> np.ndarray:
+    """How many independent photos each class has, int (classes,): a group counts once in each class it has.
+
+    Args:
+        labels: int (n,).
+        groups: int (n,), photos that are not independent of each other share a number.
+        classes: k.
+    """
+    return np.bincount(np.unique(np.stack([labels, groups]), axis=1)[0], minlength=classes)
+
+
 def shares(right: np.ndarray, total: np.ndarray, independent: np.ndarray) -> tuple[Interval, ...]:
     """The share right / total of each class with its Wilson interval; nan where total is 0.
 

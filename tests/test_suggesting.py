@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from handful.audit.suggest import rank_to_label, suggest_photos
+from handful.audit.to_label import rank_to_label
 from handful.classifier import Classifier
 from handful.errors import DataError
 from handful.progress import Silent
+from handful.suggesting import suggest_photos
 
 
 def _clusters(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
