@@ -1,6 +1,6 @@
 """From a pretrained student to the file in the package: fold the batch-norms, halve the precision, convert.
 
-    python pretraining/package.py FOLDER/student.keras [--share 0.5] [--size 128] [--out ...]
+    python pretraining/package.py FOLDER/student.keras [--share 0.25] [--size 144] [--out ...]
 
 With --share below one the weights are that far from the teacher's to the student's: the mean of the two
 keeps more of what the teacher knew (Wortsman et al. 2022, arXiv:2109.01903).
@@ -110,8 +110,8 @@ def write(network: keras.Model, content: bytes, folder: Path) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("student", type=Path)
-    parser.add_argument("--share", type=float, default=1.0)
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--share", type=float, default=0.25)
+    parser.add_argument("--size", type=int, default=144)
     parser.add_argument("--out", type=Path, default=PACKAGE)
     return parser.parse_args()
 

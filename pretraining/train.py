@@ -1,6 +1,6 @@
 """Pretrain the embedded backbone by distillation; stop it at any time and start it again.
 
-    python pretraining/train.py PHOTOS --work FOLDER [--size 128] [--views 100000] [--epochs 4] ...
+    python pretraining/train.py PHOTOS --work FOLDER [--size 128] [--views 60000] [--epochs 2] ...
 
 PHOTOS is a folder with a folder of photos a class (Tiny ImageNet's `train`). FOLDER keeps the teacher's
 features, a checkpoint (network, optimiser and position in one file, replaced whole), the log, and in the end
@@ -230,15 +230,15 @@ def _options() -> argparse.Namespace:
         "--teacher", type=Path, help="a folder that has the teacher's features of these views"
     )
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--views", type=int, default=100_000)
-    parser.add_argument("--collages", type=float, default=0.5)
-    parser.add_argument("--epochs", type=int, default=4, help="times each view is learned from")
+    parser.add_argument("--views", type=int, default=60_000)
+    parser.add_argument("--collages", type=float, default=0.6)
+    parser.add_argument("--epochs", type=int, default=2, help="times each view is learned from")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=3e-4)
     parser.add_argument("--decay", type=float, default=1e-5)
     parser.add_argument("--start", choices=("teacher", "random"), default="teacher")
     parser.add_argument("--frozen-until", default="block_2_add", help="a layer, or none: all learn")
-    parser.add_argument("--batch-norm", choices=("learns", "frozen"), default="learns")
+    parser.add_argument("--batch-norm", choices=("learns", "frozen"), default="frozen")
     parser.add_argument("--steps", type=int, default=100, help="steps of an epoch; a checkpoint after each")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()

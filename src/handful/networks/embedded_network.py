@@ -35,7 +35,7 @@ SCALE = float(np.float16(1 / 127.5))  # the converter rounds this factor to half
 
 
 def architecture(size: int) -> keras.Model:
-    """Give the network with random weights.
+    """Give the network with all weights zero.
 
     Args:
         size: side of the square of pixels, 32 or more.
@@ -61,7 +61,9 @@ def _block(value: Any, channels: int, expansion: int, width: int, stride: int, n
     inner = value
     if expansion > 1:
         inner = _relu6(_convolution(channels * expansion, 1, 1, f"{name}_expand")(value), f"{name}_expand")
-    depthwise = keras.layers.DepthwiseConv2D(3, stride, padding="same", name=f"{name}_depthwise")
+    depthwise = keras.layers.DepthwiseConv2D(
+        3, stride, padding="same", depthwise_initializer="zeros", name=f"{name}_depthwise"
+    )
     inner = _convolution(width, 1, 1, f"{name}_project")(_relu6(depthwise(inner), f"{name}_depthwise"))
     if stride == 1 and channels == width:
         return keras.layers.Add(name=f"{name}_add")([value, inner])
@@ -69,7 +71,8 @@ def _block(value: Any, channels: int, expansion: int, width: int, stride: int, n
 
 
 def _convolution(filters: int, kernel: int, stride: int, name: str) -> keras.layers.Layer:
-    return keras.layers.Conv2D(filters, kernel, stride, padding="same", name=name)
+    # Zeros: the weights are set right after, and drawing random ones takes longer.
+    return keras.layers.Conv2D(filters, kernel, stride, padding="same", kernel_initializer="zeros", name=name)
 
 
 def _relu6(value: Any, name: str) -> Any:
