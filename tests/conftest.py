@@ -151,7 +151,7 @@ def trained_once(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     target = tmp_path_factory.mktemp("trained") / "colours.handful"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HANDFUL_CACHE", str(tmp_path_factory.mktemp("cache")))
-        train(colours, target, backbone="embedded")
+        train(colours, target, backbone="embedded", effort="quick")
     return target
 
 

@@ -218,7 +218,7 @@ def test_a_class_named_like_a_script_is_text_in_a_notebook(colours: Path) -> Non
     name = "<script>alert('x')</script>"
     pairs = [(file, name) for file in sorted((colours / "red").iterdir())]
     pairs += [(file, "&amp;") for file in sorted((colours / "blue").iterdir())]
-    classifier = train(pairs, backbone="embedded")
+    classifier = train(pairs, backbone="embedded", effort="quick")
     assert set(classifier.classes) == {name, "&amp;"}
     html = classifier._repr_html_()
     assert "<script" not in html
@@ -268,7 +268,7 @@ def test_what_is_no_photo_says_what_is_taken(classifier: Classifier, photo: Path
 def test_photos_left_out_show_without_asking(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     photos = draw_colours(tmp_path / "photos")
     (photos / "red" / "page.jpg").write_text("<html>")
-    classifier = train(photos, backbone="embedded")
+    classifier = train(photos, backbone="embedded", effort="quick")
     assert "handful: 1 finding about the photos" in capfd.readouterr().err
     assert "1 photo left out" in repr(classifier)
     assert "photos left out" in classifier._repr_html_()

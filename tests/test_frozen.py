@@ -147,7 +147,9 @@ def test_the_whole_job_with_keras(
 ) -> None:
     if not light:
         request.getfixturevalue("without_litert")
-    model = handful.train(colours, tmp_path / "model.handful", backbone="embedded", engine="keras")
+    model = handful.train(
+        colours, tmp_path / "model.handful", backbone="embedded", effort="quick", engine="keras"
+    )
     assert model.card["network"]["file"] == ("backbone.tflite" if light else "backbone.keras")
     fresh = draw(tmp_path / "new", each=3, first=100)
     opened = handful.Classifier.load(tmp_path / "model.handful")

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from handful import training
 from handful.artefact import read_artefact
 from handful.classifier import Classifier
 from handful.config import TrainConfig
@@ -28,7 +29,8 @@ from handful.training import train
 
 from .conftest import draw_colours, draw_noise
 
-RESULT = ("backbone.tflite", "bias.npy", "card.json", "checksums.json", "out_of_fold.csv", "weights.npy")
+RESULT = ("backbone.tflite", "bias.npy", "card.json", "checksums.json", "out_of_fold.csv", "strangers.npz",
+          "weights.npy")  # fmt: skip
 
 
 class Listening(Silent):
@@ -52,7 +54,7 @@ def out_of_fold(folder: Path) -> list[dict[str, str]]:
 
 
 def learn(photos: Any, out: Path | None = None, **settings: Any) -> Classifier:
-    return train(photos, out, **{"backbone": "embedded", **settings})
+    return train(photos, out, **{"backbone": "embedded", "effort": "quick", **settings})
 
 
 def head_of(classifier: Classifier) -> bytes:
@@ -120,10 +122,10 @@ def test_another_seed_deals_other_folds(colours: Path, tmp_path: Path) -> None:
 
 def test_a_second_run_computes_nothing_and_gives_the_same_card(colours: Path, tmp_path: Path) -> None:
     first, second = Listening(), Listening()
-    train(colours, tmp_path / "one.handful", backbone="embedded", speaker=first)
+    train(colours, tmp_path / "one.handful", backbone="embedded", effort="quick", speaker=first)
     cached = sorted((Path(os.environ["HANDFUL_CACHE"]) / "features").rglob("*.feature"))
     times = [path.stat().st_mtime_ns for path in cached]
-    train(colours, tmp_path / "two.handful", backbone="embedded", speaker=second)
+    train(colours, tmp_path / "two.handful", backbone="embedded", effort="quick", speaker=second)
     assert len(cached) == 30
     assert [path.stat().st_mtime_ns for path in cached] == times
     assert any("30 of them" in line for line in second.lines)
@@ -133,7 +135,7 @@ def test_a_second_run_computes_nothing_and_gives_the_same_card(colours: Path, tm
 
 def test_the_five_steps_are_told(divided: Path, tmp_path: Path) -> None:
     speaker = Listening()
-    train(divided, tmp_path / "x.handful", backbone="embedded", speaker=speaker)
+    train(divided, tmp_path / "x.handful", backbone="embedded", effort="quick", speaker=speaker)
     starts = [line.split()[:2] for line in speaker.lines if line[:1].isdigit()]
     assert starts[1:6] == [
         ["1", "load"], ["2", "freeze"], ["3", "replace"], ["4", "compile"], ["5", "train"],
@@ -253,7 +255,7 @@ def test_an_existing_result_is_only_replaced_with_overwrite(
 ) -> None:
     photos, before = draw_colours(tmp_path / "photos", 3), files_of(trained)
     if overwrite:
-        train(photos, trained, backbone="embedded", overwrite=True)
+        train(photos, trained, backbone="embedded", effort="quick", overwrite=True)
         assert read_artefact(trained).card["data"]["photos"] == 9
     else:
         with pytest.raises(ArtefactError, match="exists already and is left as it is"):
@@ -277,14 +279,107 @@ def test_a_failing_run_with_overwrite_leaves_the_old_result(
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(HandfulError, match="The disk is full"):
-            train(colours, trained, backbone="embedded", overwrite=True)
+            train(colours, trained, backbone="embedded", effort="quick", overwrite=True)
     assert files_of(trained) == before
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Training ends as by Ctrl-C when fine-tuning begins, until this is undone."""
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fine_tune", interrupted)
+    return monkeypatch
+
+
+def stop_at(target: Path, photos: Any, stopped: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        learn(photos, target, effort="standard")
+    assert read_artefact(target).card["fine_tuning"] == {"state": "unfinished"}
+    stopped.undo()
+
+
+def test_an_unfinished_result_goes_on_with_the_same_photos(
+    tmp_path: Path, stopped: pytest.MonkeyPatch
+) -> None:
+    photos, target = draw_colours(tmp_path / "photos", 5), tmp_path / "x.handful"
+    stop_at(target, photos, stopped)
+    assert learn(photos, target, effort="standard").card["fine_tuning"]["state"] == "done"
+
+
+@pytest.mark.parametrize("other", ["folder", "classes"])
+def test_other_photos_do_not_replace_an_unfinished_result_and_none_is_read(
+    other: str, tmp_path: Path, stopped: pytest.MonkeyPatch
+) -> None:
+    """Same settings, another data set."""
+    photos, target = draw_colours(tmp_path / "photos", 3), tmp_path / "x.handful"
+    stop_at(target, photos if other == "folder" else table(photos), stopped)
+    before = files_of(target)
+    stopped.setattr(training, "open_frozen", lambda *_: pytest.fail("the network was opened"))
+    renamed = [(path, f"other {label}") for path, label in table(photos)]
+    others = draw_colours(tmp_path / "others", 3) if other == "folder" else renamed
+    with pytest.raises(ArtefactError, match="exists already"):
+        learn(others, target, effort="standard")
+    assert files_of(target) == before
+
+
+@pytest.mark.parametrize("change", ["photo", "label"])
+def test_photos_that_changed_do_not_replace_an_unfinished_result(
+    change: str, tmp_path: Path, stopped: pytest.MonkeyPatch
+) -> None:
+    photos, target = draw_colours(tmp_path / "photos", 3), tmp_path / "x.handful"
+    stop_at(target, photos, stopped)
+    before = files_of(target)
+    if change == "photo":
+        draw_noise(photos / "red" / "red_000.png", (200, 40, 40), 9000)
+    else:
+        (photos / "red" / "red_000.png").rename(photos / "blue" / "red_000.png")
+    with pytest.raises(ArtefactError, match="exists already"):
+        learn(photos, target, effort="standard")
+    assert files_of(target) == before
+
+
+def test_the_test_photos_are_scored_once_the_decision_is_made(
+    divided: Path, tmp_path: Path, stopped: pytest.MonkeyPatch
+) -> None:
+    speaker, target = Listening(), tmp_path / "x.handful"
+    with pytest.raises(KeyboardInterrupt):
+        train(divided, target, backbone="embedded", speaker=speaker)
+    assert set(read_artefact(target).card["scores"]) == {"cross_validation", "validation"}
+    assert "the 9 test photos are scored once the decision is made" in speaker.lines
+    assert not any("test, 9 photos" in line for line in speaker.lines)
+    stopped.undo()
+    decided = Listening()
+    card = train(divided, target, backbone="embedded", speaker=decided).card
+    quick = learn(divided, tmp_path / "quick.handful", effort="quick").card
+    assert card["scores"] == quick["scores"]
+    assert len([line for line in decided.lines if "test, 9 photos" in line]) == 1
+
+
+def test_where_keras_cannot_run_the_decision_is_made_all_the_same(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused() -> None:
+        raise BackboneError("Keras or TensorFlow cannot be imported")
+
+    monkeypatch.setattr("handful.networks.quiet.import_keras", refused)
+    speaker = Listening()
+    card = train(colours, tmp_path / "x.handful", backbone="embedded", speaker=speaker).card
+    assert card["fine_tuning"]["state"] == "done"
+    assert [one["name"] for one in card["audit"]["baselines"]] == ["majority", "pixels", "nearest"]
+    expected = (
+        "no small network from scratch was trained to compare with: Keras or TensorFlow cannot be imported"
+    )
+    assert card["warnings"] == speaker.warnings == [expected]
+    assert not any("network from scratch" in line for line in speaker.lines)
 
 
 def test_a_folder_of_photos_is_never_taken_for_a_result(colours: Path, tmp_path: Path) -> None:
     photos = shutil.copytree(colours, tmp_path / "photos")
     with pytest.raises(ArtefactError, match="is not a trained folder of Handful; it is left as it is"):
-        train(photos, photos, backbone="embedded", overwrite=True)
+        train(photos, photos, backbone="embedded", effort="quick", overwrite=True)
     assert len(list(photos.rglob("*.png"))) == 30
 
 
@@ -316,7 +411,11 @@ def test_a_failing_run_without_a_place_leaves_nothing(
 
 
 def test_a_model_without_a_place_is_gone_when_the_program_ends(colours: Path, tmp_path: Path) -> None:
-    code = "import sys, handful; kept = handful.train(sys.argv[1], backbone='embedded'); print(kept.folder)"
+    code = (
+        "import sys, handful\n"
+        "kept = handful.train(sys.argv[1], backbone='embedded', effort='quick')\n"
+        "print(kept.folder)"
+    )
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     command = [sys.executable, "-W", "error", "-c", code, str(colours)]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -12,6 +12,7 @@ from handful.audit.numbers import Numbers
 from handful.config import TrainConfig
 from handful.contents import STRANGERS, TUNED
 from handful.data.images import DECODER_VERSION
+from handful.data.manifest import Manifest
 from handful.engines.base import Engine
 from handful.evaluation import Scores
 from handful.features.cache import Space
@@ -33,7 +34,10 @@ HOW_INTERVALS = {
         "95 % Wilson score interval; balanced accuracy: Wilson limits of the recalls combined in quadrature "
         "(Zou and Donner 2008)."
     ),
-    "test": "95 % Wilson score interval; balanced accuracy as for validation. Scored once, at the end.",
+    "test": (
+        "95 % Wilson score interval; balanced accuracy as for validation. Scored once, at the end, by what "
+        "is delivered; an unfinished result has no such score."
+    ),
 }
 
 
@@ -68,18 +72,33 @@ def make_card(
     }
 
 
-def tuned_card(
-    card: dict[str, Any], tuned: Tuned, engine: Engine, scores: dict[str, Scores], numbers: Numbers
+def decided_card(
+    card: dict[str, Any],
+    report: dict[str, Any],
+    scores: dict[str, Scores],
+    numbers: Numbers,
+    warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """The card of a fine-tuned network, from that of the frozen one.
+    """The card once it is decided whether fine-tuning pays.
 
     Args:
-        card: of the frozen one.
-        tuned: the winner.
-        engine: runs it.
-        scores: its own, beside those of the frozen one.
-        numbers: of the frozen network, with the fine-tuned one's calibration and sets.
+        card: of the frozen network, unfinished.
+        report: what was tried, and what came of it.
+        scores: of what is delivered, and the cross-validated ones of the frozen network.
+        numbers: of the frozen network; with the calibration and sets of the fine-tuned one where that won.
+        warnings: all that the user was told.
     """
+    return {
+        **card,
+        "scores": _scores(scores, numbers),
+        "audit": numbers.as_dict(),
+        "fine_tuning": report,
+        "warnings": list(warnings),
+    }
+
+
+def tuned_card(card: dict[str, Any], tuned: Tuned, engine: Engine) -> dict[str, Any]:
+    """The decided card of a fine-tuned network, which `engine` runs, from that of the frozen one."""
     space = Space(tuned.network_sha256, engine.size, DECODER_VERSION, engine.id)
     network = {
         **card["network"],
@@ -90,7 +109,7 @@ def tuned_card(
         "tuned": TUNED,
     }
     network.pop("strangers", None)  # features of the frozen network, which tell nothing of this one's
-    return {**card, "network": network, "scores": _scores(scores, numbers), "audit": numbers.as_dict()}
+    return {**card, "network": network}
 
 
 def _scores(scores: dict[str, Scores], numbers: Numbers) -> dict[str, Any]:
@@ -125,17 +144,24 @@ def _head_entry(head: FittedHead, config: TrainConfig) -> dict[str, Any]:
 def _data_entry(labelled: Labelled) -> dict[str, Any]:
     manifest = labelled.manifest
     return {
-        "root": None if manifest.root is None else str(manifest.root.absolute()),
+        **source_entry(manifest),
         "fingerprint": manifest.fingerprint,
         "photos": len(manifest.of("train").rows),
         "per_class": manifest.of("train").counts,
         "validation": len(manifest.of("validation").rows),
         "test": len(manifest.of("test").rows),
         "skipped": labelled.skipped,
+        "problems": [problem_entry(problem) for problem in labelled.problems],
+    }
+
+
+def source_entry(manifest: Manifest) -> dict[str, Any]:
+    """Where the photos come from and how they were read, all of it known before any is opened."""
+    return {
+        "root": None if manifest.root is None else str(manifest.root.absolute()),
         "corrections": [asdict(one) for one in manifest.corrections],
         "group_by": manifest.group_by,
         "burst": manifest.burst,
-        "problems": [problem_entry(problem) for problem in labelled.problems],
     }
 
 

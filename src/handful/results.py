@@ -11,13 +11,13 @@ import numpy as np
 
 from handful.artefact import OutOfFold, read_artefact, write_artefact
 from handful.audit.numbers import Measured, Numbers, for_fine_tuned, measure, steps_to_measure, with_scratch
-from handful.card import make_card, recorded_settings, tuned_card
+from handful.card import decided_card, make_card, recorded_settings, source_entry, tuned_card
 from handful.config import TrainConfig
 from handful.data.manifest import Manifest, Split
 from handful.data.splitting import bundles
 from handful.engines.base import Engine
 from handful.engines.registry import open_network
-from handful.errors import ArtefactError
+from handful.errors import ArtefactError, BackboneError
 from handful.evaluation import Scores, cross_validated_scores, score
 from handful.features.extract import Photo, extract
 from handful.features.labelled import Labelled
@@ -66,7 +66,8 @@ def frozen_result(
 ) -> Result:
     """The head on the frozen network, scored by cross-validation and on the photos set aside.
 
-    The head that is delivered is divided by the temperature, so that every export is calibrated too.
+    The head that is delivered is divided by the temperature, so that every export is calibrated too. The test
+    photos are scored once: here where nothing follows, else by `decided_result`, for what is delivered.
     """
     training, values = labelled.of("train")
     measured = _measured(labelled, training, values, head)
@@ -76,11 +77,10 @@ def frozen_result(
     weights, bias = head.weights / temperature, head.bias / temperature
     calibrated = numbers.calibration.probabilities
     scores = {"cross_validation": cross_validated_scores(numbers, calibrated, training.labels)}
-    for split in ("validation", "test"):
-        part, values = labelled.of(split)
-        if part.rows:
-            scores[split] = score(apply_head(values, weights, bias), part.labels, bundles(part.rows))
     state = NOT_ASKED if config.effort == "quick" else UNFINISHED
+    splits: tuple[Split, ...] = ("validation",) if state == UNFINISHED else ("validation", "test")
+    for split in splits:
+        scores |= _frozen_set_aside(split, weights, bias, labelled)
     table = OutOfFold(
         files=training.locations,
         hashes=[row.sha256 for row in training.rows],
@@ -109,25 +109,20 @@ def _measured(labelled: Labelled, training: Manifest, values: np.ndarray, head: 
 def decided_result(
     before: Result, outcome: Outcome, labelled: Labelled, speaker: Speaker, *, workers: int
 ) -> Result:
-    """The result after the decision: the same, or that of the fine-tuned network."""
-    with speaker.busy("a small network from scratch, to compare with"):
-        before = replace(before, numbers=_beside(before))
-    card = {
-        **before.card,
-        "audit": before.numbers.as_dict(),
-        "fine_tuning": outcome.report,
-        "warnings": list(speaker.warnings),
-    }
+    """The result after the decision: the same, or that of the fine-tuned network; the test photos scored."""
+    before = replace(before, numbers=_beside(before, speaker))
     if outcome.tuned is None:
-        return replace(before, card=card)
+        scores = before.scores | _frozen_set_aside("test", before.weights, before.bias, labelled)
+        card = decided_card(before.card, outcome.report, scores, before.numbers, speaker.warnings)
+        return replace(before, card=card, scores=scores)
     tuned, numbers = _calibrated(before, outcome.tuned, labelled)
     places = {"pooled_output": tuned.pooled_output, "map_output": tuned.map_output}
     engine = open_network(tuned.network, places)
-    scores = {**before.scores, "fine_tuned": _held_out(tuned, numbers.calibration.probabilities, labelled)}
+    scores = before.scores | {"fine_tuned": _held_out(tuned, numbers.calibration.probabilities, labelled)}
     for split in ("validation", "test"):
-        if split in before.scores:
-            scores[split] = _set_aside(split, tuned, engine, labelled, speaker, workers)
-    card = tuned_card(card, tuned, engine, scores, numbers)
+        scores |= _set_aside(split, tuned, engine, labelled, speaker, workers)
+    card = decided_card(before.card, outcome.report, scores, numbers, speaker.warnings)
+    card = tuned_card(card, tuned, engine)
     return Result(
         card,
         scores,
@@ -155,17 +150,40 @@ def _calibrated(before: Result, tuned: Tuned, labelled: Labelled) -> tuple[Tuned
     return scaled, numbers
 
 
-def _beside(before: Result) -> Numbers:
-    return with_scratch(before.numbers, before.measured, before.card["settings"]["seed"])
+def _beside(before: Result, speaker: Speaker) -> Numbers:
+    """What was measured, with a small network from scratch beside it where TensorFlow runs."""
+    try:
+        with speaker.busy("a small network from scratch, to compare with"):
+            return with_scratch(before.numbers, before.measured, before.card["settings"]["seed"])
+    except BackboneError as error:
+        speaker.warn(f"no small network from scratch was trained to compare with: {error}")
+        return before.numbers
 
 
-def is_unfinished(target: Path, config: TrainConfig) -> bool:
-    """Whether a run with these settings was stopped after it had written the frozen result to `target`."""
+def is_unfinished(
+    target: Path, config: TrainConfig, manifest: Manifest | None = None, fingerprint: str | None = None
+) -> bool:
+    """Whether the same run was stopped after it had written the frozen result to `target`.
+
+    Args:
+        target: where a result may lie.
+        config: the settings; they have to be the same.
+        manifest: of the photos, once they are listed; it has to come from the same place in the same way.
+        fingerprint: of the usable photos, once they are read; it has to be the same.
+    """
     try:
         card = read_artefact(target).card
     except ArtefactError:
         return False
-    return card.get("fine_tuning") == UNFINISHED and card["settings"] == finite(recorded_settings(config))
+    data = card.get("data", {})
+    source = {} if manifest is None else finite(source_entry(manifest))
+    return (
+        card.get("fine_tuning") == UNFINISHED
+        and card["settings"] == finite(recorded_settings(config))
+        and source == {name: data.get(name) for name in source}
+        and (manifest is None or list(manifest.classes) == card["classes"])
+        and fingerprint in (None, data.get("fingerprint"))
+    )
 
 
 def _held_out(tuned: Tuned, probabilities: np.ndarray, labelled: Labelled) -> Scores:
@@ -175,16 +193,27 @@ def _held_out(tuned: Tuned, probabilities: np.ndarray, labelled: Labelled) -> Sc
     return score(probabilities, training.labels[tuned.rows], groups[tuned.rows])
 
 
+def _frozen_set_aside(
+    split: Split, weights: np.ndarray, bias: np.ndarray, labelled: Labelled
+) -> dict[str, Scores]:
+    """On the photos of a split, under its name; empty where there are none."""
+    part, values = labelled.of(split)
+    if not part.rows:
+        return {}
+    return {split: score(apply_head(values, weights, bias), part.labels, bundles(part.rows))}
+
+
 def _set_aside(
     split: Split, tuned: Tuned, engine: Engine, labelled: Labelled, speaker: Speaker, workers: int
-) -> Scores:
-    """On the photos of a split, which pass the fine-tuned network once."""
+) -> dict[str, Scores]:
+    """As `_frozen_set_aside`, by the fine-tuned network, which the photos pass once."""
     part, _ = labelled.of(split)
+    if not part.rows:
+        return {}
     photos = [Photo(row.path, row.shown) for row in part.rows]
     features = extract(photos, engine, None, speaker, workers=workers)
-    return score(
-        apply_head(features.values[:, 0], tuned.weights, tuned.bias), part.labels, bundles(part.rows)
-    )
+    logits = apply_head(features.values[:, 0], tuned.weights, tuned.bias)
+    return {split: score(logits, part.labels, bundles(part.rows))}
 
 
 def write_result(result: Result, target: Path, *, overwrite: bool) -> None:

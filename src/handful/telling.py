@@ -109,6 +109,9 @@ def finished(speaker: Speaker, labelled: Labelled, result: Result, head: FittedH
                 scores[split], f"{name}, {scores[split].n} photos not trained or chosen on"
             ):
                 speaker.say(line)
+    later = labelled.manifest.of("test").rows if "test" not in scores else ()
+    if later:
+        speaker.say(f"the {counted(len(later), 'test photo')} are scored once the decision is made")
     for line in number_lines(numbers):
         speaker.say(line)
     for line in [confusion_line(own, classes), next_line(own, classes)]:
@@ -144,10 +147,14 @@ def gave_up(speaker: Speaker, error: HandfulError) -> None:
 
 def decided(speaker: Speaker, result: Result, outcome: Outcome) -> None:
     """The answer to whether fine-tuning pays, and the scores of what is delivered."""
-    speaker.say(f"fine-tuning: {outcome.why}")
-    scratch = result.numbers.baselines[-1]
-    speaker.say(f"without transfer, {_BESIDE[scratch.name]} gets {percent(scratch.accuracy.value)}")
+    speaker.say(f"{'decision' if outcome.report['tried'] else 'no fine-tuning'}: {outcome.why}")
+    for one in result.numbers.baselines:
+        if one.name == "scratch":
+            speaker.say(f"without transfer, {_BESIDE[one.name]} gets {percent(one.accuracy.value)}")
     if outcome.tuned is None:
+        if test := result.scores.get("test"):
+            for line in score_lines(test, f"test, {counted(test.n, 'photo')} not trained or chosen on"):
+                speaker.say(line)
         return
     tuned, held = outcome.tuned, result.scores["fine_tuned"]
     moved = (

@@ -77,8 +77,7 @@ def train(
     keep = tempfile.TemporaryDirectory(prefix="handful-") if out is None else None
     target = Path(keep.name) / "model.handful" if keep else Path(out or "")
     refuse_what_is_not_ours(target)
-    overwrite = overwrite or is_unfinished(target, chosen)
-    refuse_existing(target, overwrite=overwrite)
+    refuse_existing(target, overwrite=overwrite or is_unfinished(target, chosen))
     refuse_unwritable(target)
     try:
         _write(photos, target, chosen, listener, overwrite=overwrite, kept=keep is None)
@@ -93,6 +92,7 @@ def _write(
     photos: Source, target: Path, config: TrainConfig, speaker: Speaker, *, overwrite: bool, kept: bool
 ) -> None:
     manifest = Manifest.read(photos, group_by=config.group_by, fixes=config.fix, burst=config.burst)
+    refuse_existing(target, overwrite=overwrite or is_unfinished(target, config, manifest))
     workers = config.workers or default_workers()
     refuse_what_cannot_train(manifest, speaker, workers=workers, allow_bad=config.allow_bad)
 
@@ -106,11 +106,13 @@ def _write(
     )
     stop_if_errors(labelled.problems, speaker, manifest.root)
     telling.passed(speaker, labelled)
+    goes_on = is_unfinished(target, config, labelled.manifest, labelled.manifest.fingerprint)
+    refuse_existing(target, overwrite=overwrite or goes_on)
 
     head = _fit(labelled, config, speaker)
     telling.replaced_and_trained(speaker, labelled, head, config.class_weight)
     result = frozen_result(config, frozen, labelled, head, speaker)
-    write_result(result, target, overwrite=overwrite)
+    write_result(result, target, overwrite=overwrite or goes_on)
     telling.finished(speaker, labelled, result, head, target)
     if config.effort == "quick":
         return None

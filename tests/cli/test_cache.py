@@ -27,7 +27,7 @@ def test_the_cache_tells_its_size_and_is_cleared(
     cache_with_network: Path, colours: Path, handful: Handful
 ) -> None:
     cache = cache_with_network
-    train(colours, backbone="embedded")
+    train(colours, backbone="embedded", effort="quick")
     (cache / "note.txt").write_text("mine")
     told = handful("cache", "--json").json
     assert (told["features"], told["networks"], told["cleared"]) == (30, 1, False)
@@ -39,7 +39,7 @@ def test_the_cache_tells_its_size_and_is_cleared(
 
 
 def test_a_result_outlives_the_cache(colours: Path, handful: Handful, tmp_path: Path) -> None:
-    train(colours, tmp_path / "x.handful", backbone="embedded")
+    train(colours, tmp_path / "x.handful", backbone="embedded", effort="quick")
     handful("cache", "--clear")
     photo = colours / "red" / "red_000.png"
     assert handful("predict", tmp_path / "x.handful", photo, "--json").json["label"] == "red"

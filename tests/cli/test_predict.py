@@ -102,7 +102,7 @@ def test_a_refused_file_may_have_any_name(trained_once: Path, handful: Handful, 
 def test_classes_may_have_any_name(colours: Path, handful: Handful, tmp_path: Path) -> None:
     for source, name in (("red", b"r\xff\nd"), ("blue", b"\x1b[31mb")):
         shutil.copytree(colours / source, tmp_path / "photos" / os.fsdecode(name))
-    train(tmp_path / "photos", tmp_path / "x.handful", backbone="embedded")
+    train(tmp_path / "photos", tmp_path / "x.handful", backbone="embedded", effort="quick")
     photo = colours / "red" / "red_000.png"
     told = handful("predict", tmp_path / "x.handful", photo).out
     assert "r\\xff\\nd" in told

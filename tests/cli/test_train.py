@@ -15,7 +15,7 @@ from handful.classifier import Classifier
 
 from .conftest import Handful
 
-EMBEDDED = ("--backbone", "embedded")
+EMBEDDED = ("--backbone", "embedded", "--effort", "quick")
 
 
 def test_the_five_steps_are_told_and_the_result_is_a_folder(
@@ -179,7 +179,11 @@ def test_a_place_that_cannot_be_written_to_is_found_before_any_photo_is_read(
 def test_an_unwritable_cache_is_named(colours: Path, handful: Handful, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     place = str(tmp_path / "file" / "cache")
-    result = handful("train", colours, "-o", "x.handful", *EMBEDDED, HANDFUL_CACHE=place, code=2)
+    without = handful("train", colours, "-o", "x.handful", *EMBEDDED, HANDFUL_CACHE=place)
+    assert "could not be kept for the next run" in without.err  # nothing has to be converted
+    assert "damaged" not in without.err
+    converting = "-o", "y.handful", "--size", "64", *EMBEDDED
+    result = handful("train", colours, *converting, HANDFUL_CACHE=place, code=2)
     assert "set HANDFUL_CACHE to a folder" in result.err
 
 
@@ -196,7 +200,9 @@ def test_what_fine_tuning_may_do_to_photos_reaches_the_card(
     colours: Path, handful: Handful, tmp_path: Path
 ) -> None:
     without = ("--no-flip", "--no-rotate", "--no-colour", "--no-crop")
-    told = handful("train", colours, "-o", "x.handful", "--json", *without, *EMBEDDED).json
+    told = handful(
+        "train", colours, "-o", "x.handful", "--json", *without, *EMBEDDED, "--effort", "standard"
+    ).json
     settings = Classifier.load(tmp_path / "here" / "x.handful").card["settings"]
     assert [settings[name] for name in ("flip", "rotate", "colour", "crop")] == [False] * 4
     assert told["fine_tuning"]["chosen"] == "frozen"

@@ -128,6 +128,41 @@ def test_photos_that_cannot_be_parted_are_scored_at_the_last_stop() -> None:
 def test_a_run_stops_once_the_held_out_loss_has_not_fallen_for_long() -> None:
     labels = np.array([0, 1])
     good, bad = logits_for([0, 1]), logits_for([1, 0])
-    assert not stop_early({}, labels, 2)
-    assert not stop_early({1: bad, 2: good, 3: bad}, labels, 2)
-    assert stop_early({1: bad, 2: good, 3: bad, 4: bad}, labels, 2)
+    halves, together = np.array([0, 1]), np.array([0, 0])
+    assert not stop_early({}, labels, halves, 2)
+    assert not stop_early({1: bad, 2: good, 3: bad}, labels, halves, 2)
+    assert stop_early({1: bad, 2: good, 3: bad, 4: bad}, labels, halves, 2)
+    assert not stop_early({1: bad, 2: good, 3: bad, 4: bad}, labels, together, 2)
+
+
+def test_a_run_goes_on_while_either_half_gains() -> None:
+    labels, halves = np.array([0, 1]), np.array([0, 1])
+    both, first = logits_for([0, 1]), logits_for([0, 0])
+    watched = {1: both, 2: first * 2, 3: both / 2}
+    assert not stop_early(watched, labels, halves, 2)
+    assert best_stops(watched, labels, halves, 2)[1] == [1, 2]
+    later = {**watched, 4: both * 3}  # best of all, but behind the end of the second half's patience
+    assert best_stops(later, labels, halves, 2)[1] == [1, 4]
+
+
+def test_a_photo_s_own_label_does_not_even_choose_when_its_run_ends() -> None:
+    """Runs are watched, ended and scored with some labels of a half changed: its stop stays what it was."""
+    rng, halves = np.random.default_rng(0), np.arange(8) % 2
+    ended = 0
+    for _ in range(200):
+        all_stops = {step: rng.normal(0, 2, (8, 3)) for step in range(1, 7)}
+        labels = rng.integers(0, 3, 8)
+        other = labels.copy()
+        other[halves == 0] = rng.integers(0, 3, 4)
+        stops, lengths = [], []
+        for own in (labels, other):
+            watched: dict[int, np.ndarray] = {}
+            for step, logits in all_stops.items():
+                if stop_early(watched, own, halves):
+                    break
+                watched[step] = logits
+            stops.append(best_stops(watched, own, halves)[1][0])
+            lengths.append(len(watched))
+        assert stops[0] == stops[1]
+        ended += lengths[0] != lengths[1]
+    assert ended > 10

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 
 from handful.artefact import read_moved
 from handful.classifier import Classifier
-from handful.config import Recipe, TrainConfig
+from handful.config import DEFAULT_PENALTY, PENALTIES, Recipe, TrainConfig
 from handful.errors import ArtefactError, BackboneError
 from handful.evaluation import evaluate
 from handful.exporters.registry import export
@@ -24,8 +25,10 @@ from handful.features.store import FINE_TUNING
 from handful.finetune import material as material_room
 from handful.finetune import tuning
 from handful.finetune.flips import flips_change_labels
+from handful.finetune.lock import take_lock
 from handful.finetune.material import Material, key_of, row_weights, why_not
 from handful.finetune.trials import hold_out
+from handful.heads.fitting import fit_head
 from handful.networks.assemble import classifier_model
 from handful.progress import Silent
 from handful.training import train
@@ -70,7 +73,7 @@ def test_a_head_that_is_hardly_ever_wrong_is_left_alone_and_it_is_said(
     told = classifier.card["fine_tuning"]
     assert (told["state"], told["chosen"], told["tried"]) == ("done", "frozen", [])
     assert "could not be told from chance" in told["why"]
-    assert f"fine-tuning: {told['why']}" in speaker.lines
+    assert f"no fine-tuning: {told['why']}" in speaker.lines
     assert not any("checking whether" in line for line in speaker.lines)
     assert not (cache / FINE_TUNING).exists()
 
@@ -116,6 +119,28 @@ def test_each_photo_is_held_out_once_and_heads_never_see_theirs(material: Materi
     swapped[held] = (swapped[held] + 1) % 3
     again = hold_out(replace(material, labels=swapped), TrainConfig())
     assert np.array_equal(again[0].weights, rounds[0].weights)
+    # What other folds chose, with the round's photos among theirs, does not count.
+    crossed = replace(material.head.cross_fitted, penalties=material.head.fold_penalties * 100)
+    other = replace(material, head=replace(material.head, cross_fitted=crossed))
+    for rnd, same in zip(rounds, hold_out(other, TrainConfig()), strict=True):
+        assert np.array_equal(rnd.weights, same.weights)
+
+
+def test_the_penalty_of_a_round_is_chosen_by_its_other_photos(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = hold_out(material, TrainConfig())
+    for place, rnd in enumerate(whole):
+        folds = np.unique(material.head.folds[rnd.rest], return_inverse=True)[1]
+        chosen = fit_head(
+            material.features[rnd.rest], material.labels[rnd.rest], folds, classes=3, penalties=PENALTIES,
+            default_penalty=DEFAULT_PENALTY, balanced=True,
+        )  # fmt: skip
+        assert np.array_equal(whole[place].weights, chosen.weights)
+    # Two folds: one is left, which cannot choose.
+    two = replace(material.head, cross_fitted=replace(material.head.cross_fitted, folds=np.arange(30) % 2))
+    rounds = hold_out(replace(material, head=two), TrainConfig())
+    assert [len(rnd.rest) for rnd in rounds] == [15, 15]
 
 
 def test_each_class_counts_alike_where_the_head_counts_so(material: Material) -> None:
@@ -272,11 +297,28 @@ def test_ctrl_c_keeps_the_frozen_model_and_the_same_command_goes_on(
     with pytest.raises(ArtefactError, match="exists already"):
         train(puzzling, target, **{**SETTINGS, "seed": 1})
     again = Listening()
+    full = SimpleNamespace(free=0)  # not counted anew: the run's own values are what fills the disk
+    monkeypatch.setattr(tuning.shutil, "disk_usage", lambda folder: full)
     classifier = train(puzzling, target, speaker=again, **SETTINGS)
     assert classifier.card["fine_tuning"]["chosen"] == "fine-tuned"
     assert any("going on where an earlier run was stopped" in line for line in again.lines)
     with pytest.raises(ArtefactError, match="exists already"):
         train(puzzling, target, **SETTINGS)
+
+
+def test_a_run_beside_another_one_works_apart_from_it(
+    winning: None, puzzling: Pairs, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "key_of", lambda material, config: "key")
+    held = take_lock(cache / FINE_TUNING / "key")
+    assert held is not None
+    (cache / FINE_TUNING / "key" / "state").write_bytes(b"of the other run")
+    speaker = Listening()
+    classifier = train(puzzling, tmp_path / "x.handful", speaker=speaker, **SETTINGS)
+    assert classifier.card["fine_tuning"]["chosen"] == "fine-tuned"
+    assert any("another run with the same photos and settings is under way" in line for line in speaker.lines)
+    assert (cache / FINE_TUNING / "key" / "state").read_bytes() == b"of the other run"
+    assert [path.name for path in (cache / FINE_TUNING).iterdir()] == ["key"]
 
 
 def test_what_stands_in_the_way_leaves_the_frozen_model_and_is_said(

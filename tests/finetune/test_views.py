@@ -59,7 +59,6 @@ def test_crops_keep_the_area_they_promise_and_stay_inside() -> None:
 def test_nothing_changes_where_nothing_may(photo: ViewedPhoto) -> None:
     pixels = images.load(photo.path, SIZE).pixels
     assert source_size(SIZE, NONE) == SIZE
-    assert not NONE.changes_anything
     assert (draw_view(pixels, SIZE, NONE, photo.sha256, 1) == pixels).all()
 
 
@@ -67,7 +66,6 @@ def test_nothing_changes_where_nothing_may(photo: ViewedPhoto) -> None:
 def test_each_kind_of_change_can_be_asked_for_alone(kind: str, photo: ViewedPhoto) -> None:
     rules = replace(NONE, **{kind: True})
     pixels = images.load(photo.path, SIZE).pixels
-    assert rules.changes_anything
     assert (draw_view(pixels, SIZE, rules, photo.sha256, 1) != pixels).any()
 
 

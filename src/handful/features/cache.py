@@ -95,7 +95,7 @@ class FeatureCache:
         """
         try:
             data = self.path_of(photo).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise DamagedRecordError(f"{self.path_of(photo)}: {error.strerror}") from error

@@ -4,6 +4,7 @@
 `decision` compares it with the frozen head on the same photos, `flips` asks whether photos may be mirrored,
 `views` draws them, `cuts` says where a network can be cut, `trunk` runs what lies below once for each view,
 `top` and `runs` train what lies above, `candidate` puts these together, `state` keeps what an interrupted run
-has done. May import `frozen` and everything below it. Keras is imported by `cuts`, `trunk`, `top`, `runs` and
-`candidate` alone. How many steps a given amount of data gets is not promised.
+has done, `lock` keeps two runs apart. May import `frozen` and everything below it. Keras is imported by
+`cuts`, `trunk`, `top`, `runs` and `candidate` alone.
+How many steps a given amount of data gets is not promised.
 """

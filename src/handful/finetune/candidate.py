@@ -147,10 +147,10 @@ class Candidate:
 
     def run(
         self, name: str, what: str, start: tuple[np.ndarray, np.ndarray], trained: np.ndarray,
-        watched: np.ndarray, recipe: Recipe, *, until: float = 1.0,
+        watched: np.ndarray, halves: np.ndarray, recipe: Recipe, *, until: float = 1.0,
     ) -> Position:  # fmt: skip
-        """Train the top on rows `trained`; see `runs.run_top`."""
-        rows = Rows(self._plan.labels, self._plan.weights, trained, watched)
+        """Train the top on rows `trained`; see `runs.Rows` and `runs.run_top`."""
+        rows = Rows(self._plan.labels, self._plan.weights, trained, watched, halves)
         with self._speaker.bar(what, recipe.steps) as advance:
             return run_top(
                 name, self._top, start, self._kept, rows, recipe, self._journal,

@@ -19,6 +19,7 @@ import numpy as np
 
 Verdict = Literal["better", "no better", "unclear"]
 ERROR_RATE = 0.05  # of calling a top better that is not, over all looks together
+_PATIENCE = 3  # stops in a row without a lower held-out loss, behind which none is looked for
 
 
 @dataclass(frozen=True)
@@ -112,16 +113,18 @@ def rounds_of(folds: np.ndarray, most: int) -> list[np.ndarray]:
 
 
 def best_stops(
-    watched: dict[int, np.ndarray], labels: np.ndarray, halves: np.ndarray
+    watched: dict[int, np.ndarray], labels: np.ndarray, halves: np.ndarray, patience: int = _PATIENCE
 ) -> tuple[np.ndarray, list[int]]:
     """Score each half of the held-out photos at the stop that was best for the other half.
 
-    So the best of several stops is used, and no photo is scored where its own label chose.
+    So the best of several stops is used, and no photo is scored where its own label chose. Stops behind the
+    end of one half's patience, which are there because the other still gained, are not considered for it.
 
     Args:
         watched: {step: logits (m, k)} of the held-out photos at each stop.
         labels: int (m,).
         halves: int (m,), 0 or 1; all of one kind where they cannot be parted: then the last stop counts.
+        patience: stops in a row without a lower loss, behind which none is looked for.
 
     Returns:
         logits (m, k), and the stops that were chosen.
@@ -133,10 +136,21 @@ def best_stops(
         return logits, [steps[-1]]
     for half in (0, 1):
         own, other = halves == half, halves != half
-        best = min(steps, key=lambda step: _loss(watched[step][other], labels[other]))
-        logits[own] = watched[best][own]
-        chosen.append(best)
+        best, _ = _best([_loss(watched[step][other], labels[other]) for step in steps], patience)
+        logits[own] = watched[steps[best]][own]
+        chosen.append(steps[best])
     return logits, chosen
+
+
+def _best(losses: list[float], patience: int) -> tuple[int, bool]:
+    """Position of the lowest loss until `patience` in a row were no lower, and whether so many came."""
+    best = 0
+    for at, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = at
+        elif at - best >= patience:
+            return best, True
+    return best, False
 
 
 def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -146,9 +160,19 @@ def _loss(logits: np.ndarray, labels: np.ndarray) -> float:
     return float((normal - shifted[np.arange(len(labels)), labels]).mean())
 
 
-def stop_early(watched: dict[int, np.ndarray], labels: np.ndarray, patience: int) -> bool:
-    """Whether the held-out loss has not improved for `patience` stops; False before the first."""
-    if not watched:
-        return False
-    losses = [_loss(watched[step], labels) for step in sorted(watched)]
-    return len(losses) - 1 - int(np.argmin(losses)) >= patience
+def stop_early(
+    watched: dict[int, np.ndarray], labels: np.ndarray, halves: np.ndarray, patience: int = _PATIENCE
+) -> bool:
+    """Whether neither half has use for another stop: the loss of each has not fallen for `patience` stops.
+
+    Each half's patience is judged from its own labels alone. That the run goes on as long as either has some
+    left moves no choice, since `best_stops` judges the halves in the same way. Held-out photos that cannot be
+    parted are scored at the last stop, which their labels must not choose: such a run is never ended early.
+
+    Args: as for `best_stops`; `watched` may be empty.
+    """
+    steps = sorted(watched)
+    return len(set(halves.tolist())) == 2 and all(
+        _best([_loss(watched[step][halves == half], labels[halves == half]) for step in steps], patience)[1]
+        for half in (0, 1)
+    )

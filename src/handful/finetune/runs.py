@@ -15,7 +15,6 @@ from handful.finetune.trunk import KeptValues
 
 _WATCHED_BATCH = 64
 STOPS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # shares of the steps at which a run is watched and committed
-_PATIENCE = 3  # stops without a lower held-out loss that end a run
 _COMMITS = (0.1, 0.2, 0.3, 0.4)  # shares at which it is committed only
 
 
@@ -28,12 +27,14 @@ class Rows:
         weights: float32 (n,), how much each counts.
         trained: int (m,), rows to train on.
         watched: int (w,), held-out rows, seen plain and never trained on; empty in the last run.
+        halves: int (w,), 0 or 1: each half of them chooses the stop at which the other is scored.
     """
 
     labels: np.ndarray
     weights: np.ndarray
     trained: np.ndarray
     watched: np.ndarray
+    halves: np.ndarray
 
 
 def run_top(
@@ -73,7 +74,7 @@ def run_top(
     for stop, is_watched in _stops(recipe.steps, until):
         if stop <= position.step:
             continue
-        if stop_early(position.watched, rows.labels[rows.watched], _PATIENCE):
+        if stop_early(position.watched, rows.labels[rows.watched], rows.halves):
             break
         for step in range(position.step, stop):
             batch = chosen[step]

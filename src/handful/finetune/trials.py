@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from handful.config import TUNING_ROUNDS, TrainConfig
+from handful.config import DEFAULT_PENALTY, PENALTIES, TUNING_ROUNDS, TrainConfig
 from handful.data.names import counted
 from handful.finetune.decision import Compared, Verdict, rounds_of
 from handful.finetune.material import Material
@@ -67,7 +67,7 @@ class Trial:
 def hold_out(material: Material, config: TrainConfig) -> list[Round]:
     """Hold out each third of the photos once, by folds, and fit the frozen head on the others.
 
-    Its penalty is the strongest that the folds held out chose, each of them without its own photos.
+    Its penalty is chosen by the folds of those others alone; the default where a single fold is left.
     """
     head, rounds = material.head, []
     for folds in rounds_of(head.folds, TUNING_ROUNDS):
@@ -75,11 +75,11 @@ def hold_out(material: Material, config: TrainConfig) -> list[Round]:
         held, rest = np.flatnonzero(out), np.flatnonzero(~out)
         if len(set(material.labels[rest].tolist())) < material.classes:
             continue  # a class of very few photos, all held out: nothing could be said about it
-        penalty = float(head.fold_penalties[folds].max())
+        left = np.unique(head.folds[rest], return_inverse=True)[1]
         fitted = fit_head(
-            material.features[rest], material.labels[rest], np.arange(len(rest)) % 2,
-            classes=material.classes, penalties=(penalty,), default_penalty=penalty,
-            balanced=config.class_weight == "balanced",
+            material.features[rest], material.labels[rest], left if left.any() else np.arange(len(rest)) % 2,
+            classes=material.classes, penalties=PENALTIES if left.any() else (DEFAULT_PENALTY,),
+            default_penalty=DEFAULT_PENALTY, balanced=config.class_weight == "balanced",
         )  # fmt: skip
         halves = np.searchsorted(folds, head.folds[held]) % 2
         rounds.append(Round(held, rest, fitted.weights, fitted.bias, halves))
@@ -93,7 +93,7 @@ def words_of(trial: Trial) -> str:
     now = wilson(found.right, found.photos)
     blocks = counted(cut.blocks, "block")
     return (
-        f"training the last {blocks} gets {_told(now)} of {found.photos} held-out photos right, "
+        f"fine-tuning the last {blocks} gets {_told(now)} of {found.photos} held-out photos right, "
         f"{trial.against} {_told(before)} ({found.won} gained, {found.lost} lost, p = {found.chance:.2g})"
     )
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from handful.features.store import FINE_TUNING, NETWORKS
 from handful.files import sha256_of_file, sweep_below, temporary_name
 from handful.finetune.decision import Compared, Verdict, best_stops, can_win, compare, verdict
 from handful.finetune.flips import flips_change_labels, mirrored_features
+from handful.finetune.lock import Lock, take_lock
 from handful.finetune.material import Material, key_of, row_weights, why_not
 from handful.finetune.state import Journal
 from handful.finetune.trials import Round, Trial, hold_out, trial_entry, words_of
@@ -85,12 +86,14 @@ class Outcome:
         tuned: the winner; None where the frozen network stays.
         report: plain JSON values for the card.
         folder: of the run's own files, to be removed once the result is written; None where nothing was run.
+        lock: keeps other runs from that folder meanwhile.
     """
 
     why: str
     tuned: Tuned | None
     report: dict[str, Any]
     folder: Path | None = None
+    lock: Lock | None = None
 
 
 def fine_tune(
@@ -118,12 +121,32 @@ def fine_tune(
     from handful.finetune.candidate import Network
 
     sweep_below(cache / FINE_TUNING)
-    folder = cache / FINE_TUNING / key_of(material, config)
-    journal = Journal.open(folder / "state")
-    if journal.finished or journal.under_way:
-        speaker.say("going on where an earlier run was stopped")
-    network = Network(material.frozen, cache / NETWORKS)
-    return _Tuning(material, config, folder, journal, network, rounds, speaker, workers).outcome()
+    folder, lock = _own_folder(cache / FINE_TUNING / key_of(material, config), speaker)
+    try:
+        journal = Journal.open(folder / "state")
+        if journal.finished or journal.under_way:
+            speaker.say("going on where an earlier run was stopped")
+        network = Network(material.frozen, cache / NETWORKS)
+        outcome = _Tuning(material, config, folder, journal, network, rounds, speaker, workers).outcome()
+    except BaseException:
+        lock.release()
+        raise
+    return replace(outcome, folder=folder, lock=lock)
+
+
+def _own_folder(folder: Path, speaker: Speaker) -> tuple[Path, Lock]:
+    """The folder in which a run can be taken up again; while another run is in it, one for this run alone.
+
+    Raises:
+        WriteError: the disk refused.
+    """
+    while (lock := take_lock(folder)) is None:
+        speaker.say(
+            "another run with the same photos and settings is under way: this one works apart from it, "
+            "and begins anew if it is stopped"
+        )
+        folder = temporary_name(folder)  # swept away by a later run if this process dies
+    return folder, lock
 
 
 def forget(outcome: Outcome) -> None:
@@ -136,6 +159,8 @@ def forget(outcome: Outcome) -> None:
         with contextlib.suppress(OSError):
             os.rename(outcome.folder, aside)
         shutil.rmtree(aside, ignore_errors=True)
+    if outcome.lock is not None:
+        outcome.lock.release()
 
 
 def _stays(why: str, tried: list[dict[str, Any]], **more: Any) -> Outcome:
@@ -200,14 +225,13 @@ class _Tuning:
             "cut": tuned.cut, "blocks": tuned.blocks, "trained_weights": tuned.trained_weights,
             "training_accuracy": tuned.training_accuracy,
         }  # fmt: skip
-        return Outcome(why, tuned, report, self._folder)
+        return Outcome(why, tuned, report)
 
     def _kept_frozen(
         self, trials: list[Trial], tried: list[dict[str, Any]], settings: dict[str, Any]
     ) -> Outcome:
         why = f"{words_of(trials[0])}: the frozen one is kept" if trials else "too little room for its values"
-        frozen = _stays(why, tried, **settings)
-        return Outcome(frozen.why, None, frozen.report, self._folder)
+        return _stays(why, tried, **settings)
 
     # What every candidate shares ------------------------------------------------------------------
 
@@ -246,8 +270,7 @@ class _Tuning:
 
         material, n = self._material, len(self._material.photos)
         self._folder.mkdir(parents=True, exist_ok=True)
-        room = shutil.disk_usage(self._folder).free
-        views, precision = room_for_views(n, self._recipe.views, cut.values, room)
+        views, precision = self._room(cut, number)
         if views < self._recipe.views:
             self._speaker.warn(
                 f"{self._recipe.views} views of {n:,} photos, as they are at {cut.layer}, find no room in "
@@ -262,6 +285,16 @@ class _Tuning:
         )  # fmt: skip
         folder = self._folder / f"cut{number}"
         return Candidate(self._network, cut, plan, self._recipe, folder, self._journal, self._speaker)
+
+    def _room(self, cut: Cut, number: int) -> tuple[int, int]:
+        """Views to keep, and bytes of each number: settled once, as the disk is fuller when a run goes on."""
+        name, n = f"room/{number}", len(self._material.photos)
+        if name not in self._journal.finished:
+            free = shutil.disk_usage(self._folder).free
+            views, precision = room_for_views(n, self._recipe.views, cut.values, free)
+            self._journal.finish(name, {"views": np.array(views), "bytes": np.array(precision)})
+        known = self._journal.finished[name]
+        return int(known["views"]), int(known["bytes"])
 
     # One candidate --------------------------------------------------------------------------------
 
@@ -284,7 +317,7 @@ class _Tuning:
             answer = "better" if answer == "better" else verdict(compared, place + 1)
             if answer == "no better" or (answer == "better" and self._config.effort != "thorough"):
                 break
-        against = f"training the last {beaten.cut.blocks}" if beaten else "the frozen network"
+        against = f"fine-tuning the last {beaten.cut.blocks}" if beaten else "the frozen network"
         trial = Trial(
             candidate.cut, candidate.trained_weights, against, before, logits, compared, answer,
             float(np.median(stops)), float(np.mean(training)),
@@ -299,7 +332,8 @@ class _Tuning:
         if name in self._journal.finished:
             return self._journal.finished[name]
         recipe = tuning_recipe(len(rnd.rest), self._config.effort)
-        position = candidate.run(name, what, (rnd.weights, rnd.bias), rnd.rest, rnd.held, recipe)
+        start = rnd.weights, rnd.bias
+        position = candidate.run(name, what, start, rnd.rest, rnd.held, rnd.halves, recipe)
         logits, chosen = best_stops(position.watched, self._material.labels[rnd.held], rnd.halves)
         fitted = candidate.logits(rnd.rest).argmax(axis=1) == self._material.labels[rnd.rest]
         found = {
@@ -320,8 +354,9 @@ class _Tuning:
         none = np.empty(0, np.int64)
         start = material.head.weights, material.head.bias
         position = candidate.run(
-            f"{candidate.name}/all", "all photos", start, everyone, none, self._recipe, until=trial.until
-        )
+            f"{candidate.name}/all", "all photos", start, everyone, none, none, self._recipe,
+            until=trial.until,
+        )  # fmt: skip
         candidate.restore(position)
         right = candidate.logits(everyone).argmax(axis=1) == material.labels
         network, pooled, spatial = self._network.write(self._folder)

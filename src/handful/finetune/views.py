@@ -49,11 +49,6 @@ class ViewRules:
         """Plain values, for the card and for keys."""
         return asdict(self)
 
-    @property
-    def changes_anything(self) -> bool:
-        """False where every view would be the photo itself."""
-        return self.crop or self.rotate or self.colour or self.flip
-
 
 @dataclass(frozen=True)
 class ViewedPhoto:
