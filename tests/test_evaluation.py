@@ -14,6 +14,7 @@ from handful.errors import ArtefactError, DataError
 from handful.evaluation import evaluate, score
 from handful.metrics.intervals import wilson
 from handful.progress import Silent
+from handful.telling import evaluation_lines
 
 from .conftest import draw_colours, draw_noise
 
@@ -209,3 +210,26 @@ def test_python_callers_are_told_that_a_score_flatters(
 ) -> None:
     evaluate(model, colours)
     assert "handful: All 30 photos were trained on" in capfd.readouterr().err
+
+
+def test_groups_that_hold_several_classes_are_not_counted_once_for_each() -> None:
+    """Five people show both signs: five independent trials for the mean of both recalls, not ten."""
+    labels = np.tile([0, 1], 10)
+    right = np.eye(2, dtype=np.float32)[labels]
+    shared = score(right, labels, np.repeat(np.arange(5), 4))
+    apart = score(right, labels, np.repeat(np.arange(10), 2) * 2 + labels)
+    assert shared.independent == 5
+    assert shared.balanced_accuracy.low < apart.balanced_accuracy.low
+
+
+def test_photos_of_another_kind_are_told_to_be_below_what_training_found(
+    model: Classifier, fresh: Path
+) -> None:
+    assert (
+        evaluate(model, fresh).promised.value == model.card["scores"]["cross_validation"]["accuracy"]["value"]
+    )
+    swapped = [(path, {"red": "blue", "blue": "green", "green": "red"}[path.parent.name])
+               for path in sorted(fresh.rglob("*.png"))]  # fmt: skip
+    result = evaluate(model, swapped)
+    assert any("training found" in line for line in evaluation_lines(result))
+    assert not any("training found" in line for line in evaluation_lines(evaluate(model, fresh)))

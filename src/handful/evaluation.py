@@ -90,12 +90,14 @@ def score(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray | No
     independent = intervals.units_per_class(labels, units, classes)
     predicted = probabilities.argmax(axis=1)
     confusion = scores.confusion_matrix(labels, predicted, classes)
+    # A group with photos of several classes is one for all of them together, though one in each of them.
+    shared = min(1.0, len(np.unique(units)) / independent.sum())
     of_answers = intervals.units_per_class(predicted, units, classes)
     return Scores(
         n=len(labels),
         independent=len(np.unique(units)),
         accuracy=intervals.accuracy_interval(confusion, len(np.unique(units))),
-        balanced_accuracy=intervals.balanced_accuracy_interval(confusion, independent),
+        balanced_accuracy=intervals.balanced_accuracy_interval(confusion, independent * shared),
         macro_f1=scores.macro_f1(confusion),
         log_loss=scores.log_loss(probabilities, labels),
         brier=scores.brier_score(probabilities, labels),
@@ -154,6 +156,7 @@ class Evaluation:
         classes: in the model's order.
         scores: see `Scores`.
         photos: a row per scored photo.
+        promised: the accuracy that training found for what is delivered, on photos like its own.
         in_sets: share of photos whose prediction set holds their label; None where the model has no rule.
         refused: share of photos taken for strangers, of none of the classes; None where it cannot tell.
         suspects: the photos ranked by how probably their label is wrong; rows are positions in `photos`.
@@ -165,6 +168,7 @@ class Evaluation:
     classes: tuple[str, ...]
     scores: Scores
     photos: tuple[PhotoRow, ...]
+    promised: intervals.Interval
     in_sets: intervals.Interval | None
     refused: intervals.Interval | None
     suspects: Suspects
@@ -238,6 +242,7 @@ def evaluate(
             PhotoRow(row.shown, row.label, model.classes[int(p.argmax())], float(p.max()))
             for row, p in zip(rows, probabilities, strict=True)
         ),
+        promised=_promised(model),
         in_sets=None if sets is None else _share(sets[np.arange(len(labels)), labels], groups),
         refused=_share(model.strangers_among(values), groups),
         suspects=rank_suspects(probabilities, labels),
@@ -245,6 +250,13 @@ def evaluate(
         skipped=labelled.skipped,
         trained_on=known,
     )
+
+
+def _promised(model: Classifier) -> intervals.Interval:
+    found = model.card["scores"]
+    told = found.get("fine_tuned", found.get("cross_validation", {})).get("accuracy", {})
+    values = (told.get(name) for name in ("value", "low", "high"))
+    return intervals.Interval(*(float("nan") if value is None else value for value in values))
 
 
 def _share(which: np.ndarray | None, groups: np.ndarray) -> intervals.Interval | None:

@@ -145,7 +145,7 @@ def gave_up(speaker: Speaker, error: HandfulError) -> None:
     )
 
 
-def decided(speaker: Speaker, result: Result, outcome: Outcome) -> None:
+def decided(speaker: Speaker, result: Result, outcome: Outcome, target: Path) -> None:
     """The answer to whether fine-tuning pays, and the scores of what is delivered."""
     speaker.say(f"{'decision' if outcome.report['tried'] else 'no fine-tuning'}: {outcome.why}")
     for one in result.numbers.baselines:
@@ -168,6 +168,14 @@ def decided(speaker: Speaker, result: Result, outcome: Outcome) -> None:
             scores = result.scores[split]
             for line in score_lines(scores, f"fine-tuned, {name}, {counted(scores.n, 'photo')}"):
                 speaker.say(line)
+    for line in [
+        f"probabilities      {result.numbers.calibration}",
+        confusion_line(held, result.measured.classes),
+        "a fine-tuned network cannot tell strangers: --abstain goes by probability alone; --effort quick keeps that",
+        f"the fine-tuned network now lies in {printable(str(target))}",
+    ]:
+        if line:
+            speaker.say(line)
 
 
 def score_lines(scores: Scores, where: str) -> list[str]:
@@ -213,8 +221,13 @@ def evaluation_lines(result: Evaluation) -> list[str]:
         f"macro F1 {result.scores.macro_f1:.3f}; log loss {result.scores.log_loss:.3f}; "
         f"Brier score {result.scores.brier:.3f}"
     ]
+    if result.accuracy.high < result.promised.low:
+        lines.append(
+            f"training found {result.promised}, for photos like those it learned from: these are others; "
+            "add some of their kind to the training photos"
+        )
     if result.in_sets is not None:
-        lines.append(f"prediction sets hold the label of {result.in_sets}")
+        lines.append(f"prediction sets, made to hold the label of 90 %, hold it of {result.in_sets}")
     if result.refused is not None:
         lines.append(f"taken for none of these: {result.refused}")
     doubtful = [one for one in result.suspects if one.likely]

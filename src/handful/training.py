@@ -126,7 +126,7 @@ def _write(
         return telling.gave_up(speaker, error)
     write_result(decided, target, overwrite=True)
     forget(outcome)
-    return telling.decided(speaker, decided, outcome)
+    return telling.decided(speaker, decided, outcome, target)
 
 
 def _fit(labelled: Labelled, config: TrainConfig, speaker: Speaker) -> FittedHead:

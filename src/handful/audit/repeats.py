@@ -220,9 +220,10 @@ class _Counted:
 
     @property
     def balanced(self) -> float:
-        """Independent photos behind the mean recall."""
+        """Independent photos behind the mean recall; no more than all of them: classes may share groups."""
         there = self.units > 0
-        return balanced_units(scores.recalls(self.confusion)[there], self.units[there])
+        units = balanced_units(scores.recalls(self.confusion)[there], self.units[there])
+        return min(units, float(self.independent))
 
     def recall_intervals(self) -> tuple[Interval, ...]:
         return self._each(scores.recalls(self.confusion), self.units)

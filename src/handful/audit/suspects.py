@@ -74,8 +74,9 @@ class Suspects:
     def __str__(self) -> str:
         if not self.likely:
             return "no label looks likely to be wrong; the most doubtful ones come first in the list"
-        labels = "label is" if self.likely == 1 else "labels are"
-        return f"{self.likely} {labels} likely wrong ({percent(self.precision, 0)} of them, as expected)"
+        if self.likely == 1:
+            return f"1 label is wrong with a probability of {percent(self.precision, 0)}"
+        return f"{self.likely} labels are likely wrong, each with {percent(self.precision, 0)} on average"
 
 
 def rank_suspects(probabilities: np.ndarray, labels: np.ndarray) -> Suspects:

@@ -86,7 +86,7 @@ def accuracy_interval(confusion: np.ndarray, independent: int | None = None) -> 
     return _at(np.trace(confusion), total, total if independent is None else independent)
 
 
-def _at(right: float, total: int, independent: int) -> Interval:
+def _at(right: float, total: int, independent: float) -> Interval:
     """The share right / total with the interval that so many independent trials allow."""
     return wilson(right / total * independent, independent) if total else wilson(0, 0)
 
@@ -121,14 +121,14 @@ def balanced_accuracy_interval(confusion: np.ndarray, independent: np.ndarray | 
 
     Args:
         confusion: counts of photos.
-        independent: int (k,), independent units of each class; None: each photo is one.
+        independent: (k,), independent units of each class, not always whole; None: each photo is one.
 
     Source: the method of variance estimates recovery for a sum of independent estimates, Zou and Donner
     2008, Statistics in Medicine 27(10); with Wilson limits after Newcombe 2001.
     """
     counts = confusion.sum(axis=1)
     units = counts if independent is None else independent
-    known = [_at(confusion[c, c], int(counts[c]), int(units[c])) for c in np.flatnonzero(counts)]
+    known = [_at(confusion[c, c], int(counts[c]), float(units[c])) for c in np.flatnonzero(counts)]
     if not known:
         return wilson(0, 0)
     middle = sum(i.value for i in known) / len(known)
