@@ -171,7 +171,7 @@ def decided(speaker: Speaker, result: Result, outcome: Outcome, target: Path) ->
     for line in [
         f"probabilities      {result.numbers.calibration}",
         confusion_line(held, result.measured.classes),
-        "a fine-tuned network cannot tell strangers: --abstain goes by probability alone (--effort quick can)",
+        "a fine-tuned network cannot tell strangers: --abstain goes by probability (--effort quick can)",
         f"the fine-tuned network now lies in {printable(str(target))}",
     ]:
         if line:

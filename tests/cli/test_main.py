@@ -106,6 +106,8 @@ def test_ctrl_c_ends_in_one_line(colours: Path, tmp_path: Path) -> None:
         "x.handful",
         "--backbone",
         "embedded",
+        "--size",
+        "64",  # not its own, so that it has to be converted
     ]
     child = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdout is not None

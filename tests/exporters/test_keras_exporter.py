@@ -69,7 +69,7 @@ def test_it_opens_without_handful_and_agrees_with_predict(
     exported: Path, trained_once: Path, colours: Path, tmp_path: Path
 ) -> None:
     files = sorted(colours.rglob("*.png"))
-    np.save(tmp_path / "pixels.npy", np.stack([images.load(file, (128, 128)).pixels for file in files]))
+    np.save(tmp_path / "pixels.npy", np.stack([images.load(file, (144, 144)).pixels for file in files]))
     paths = [str(path) for path in (exported, tmp_path / "pixels.npy", tmp_path / "answers.npy")]
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     command = [sys.executable, "-c", _ELSEWHERE, *paths]
@@ -88,7 +88,7 @@ def test_class_names_and_the_shape_of_the_input_lie_inside(exported: Path, train
         assert archive.testzip() is None
         told = json.loads(archive.read("handful.json"))
     assert told["classes"] == ["blue", "green", "red"]
-    assert told["input"] == {"dtype": "uint8", "shape": [128, 128, 3], "colours": "RGB, 0 to 255"}
+    assert told["input"] == {"dtype": "uint8", "shape": [144, 144, 3], "colours": "RGB, 0 to 255"}
     card = Classifier.load(trained_once).card
     assert told["scores"] == card["scores"]
     assert told["backbone"] == card["backbone"]
@@ -96,9 +96,9 @@ def test_class_names_and_the_shape_of_the_input_lie_inside(exported: Path, train
 
 def test_a_photo_goes_in_as_it_is_and_probabilities_come_out(opened: Any) -> None:
     assert opened.inputs[0].dtype == "uint8"
-    assert opened.inputs[0].shape == (None, 128, 128, 3)
+    assert opened.inputs[0].shape == (None, 144, 144, 3)
     assert opened.outputs[0].shape == (None, 3)
-    answers = np.asarray(opened(np.zeros((2, 128, 128, 3), dtype=np.uint8)))
+    answers = np.asarray(opened(np.zeros((2, 144, 144, 3), dtype=np.uint8)))
     assert answers.sum(axis=1) == pytest.approx(1, abs=1e-6)
 
 
@@ -144,7 +144,7 @@ def test_only_the_head_could_be_trained_and_it_is_the_one_that_was_fitted(
 def test_running_it_as_in_training_leaves_the_backbone_alone(exported: Path) -> None:
     model: Any = import_keras().models.load_model(exported, compile=False)
     before = tensors([model.get_layer("backbone")])
-    model(np.random.default_rng(0).integers(0, 255, (4, 128, 128, 3), dtype=np.uint8), training=True)
+    model(np.random.default_rng(0).integers(0, 255, (4, 144, 144, 3), dtype=np.uint8), training=True)
     assert tensors([model.get_layer("backbone")]) == before
 
 

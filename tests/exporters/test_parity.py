@@ -38,7 +38,7 @@ def test_training_photos_from_all_over_the_set_are_compared(
     classifier: Classifier, pixels: list[np.ndarray]
 ) -> None:
     assert len(pixels) == 16
-    assert {p.shape for p in pixels} == {(128, 128, 3)}
+    assert {p.shape for p in pixels} == {(144, 144, 3)}
     assert {int(p.mean(axis=(0, 1)).argmax()) for p in pixels} == {0, 1, 2}  # red, green and blue ones
 
 

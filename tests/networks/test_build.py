@@ -113,7 +113,7 @@ def test_the_user_s_keras_settings_do_not_matter(
         keras.config.set_dtype_policy("float32")
 
 
-@pytest.mark.parametrize(("size", "cells"), [(None, 4), (64, 2), (160, 5)])
+@pytest.mark.parametrize(("size", "cells"), [(None, 5), (64, 2), (160, 5)])
 def test_the_embedded_backbone_gives_vector_and_map_at_any_size(
     size: int | None, cells: int, build: Callable[..., Any]
 ) -> None:
