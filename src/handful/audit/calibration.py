@@ -27,7 +27,7 @@ class Calibration:
     """A temperature and what it does.
 
     Each row is scored at a temperature that its fold had no part in. Whether to use any is decided by all
-    rows, so that the log loss after is never above that before.
+    rows, so that neither log loss nor error is above what it was before.
 
     Attributes:
         temperature: divide logits by it before softmax; 1 where another did not help.
@@ -80,7 +80,7 @@ def calibrate(
     """Find the temperature that makes probabilities honest, and how honest they are with it.
 
     The temperature of all rows is used when temperatures that were each fitted without a fold lower the log
-    loss of that fold; otherwise it stays 1.
+    loss of that fold, and the calibration error does not rise; otherwise it stays 1.
 
     Args:
         logits: float (n, k), out-of-fold.
@@ -109,6 +109,8 @@ def calibrate(
     plain, scaled = softmax(logits), softmax(logits / of_folds[folds, None])
     before = _judge(plain, labels, groups, seed)
     after = before if temperature == 1 else _judge(scaled, labels, groups, seed)
+    if after[0].value > before[0].value:  # a lower log loss that came from something else than calibration
+        temperature, of_folds, scaled, after = 1.0, np.ones(len(each)), plain, before
     return Calibration(
         temperature=temperature,
         fold_temperatures=of_folds,
