@@ -387,13 +387,8 @@ def _write_docs() -> int:
     if not path.is_file():
         print(f"{path} does not exist. Run `make bench-embedded` first.")
         return 2
-    text = PAGE.read_text(encoding="utf-8")
-    first, last = (text.find(mark) for mark in MARKS)
-    if not 0 <= first < last:
-        print(f"{PAGE} lacks the lines {MARKS[0]} and {MARKS[1]}, in this order.")
+    if not reporting.replace_between(PAGE, MARKS, "\n".join(_table(json.loads(path.read_text())))):
         return 2
-    table = "\n".join(_table(json.loads(path.read_text())))
-    PAGE.write_text(f"{text[: first + len(MARKS[0])]}\n{table}\n{text[last:]}", encoding="utf-8")
     print(f"Wrote the table into {PAGE}.")
     return 0
 

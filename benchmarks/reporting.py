@@ -48,18 +48,25 @@ def keep(rows: list[Row], load: float | None, *, quick: bool) -> Path:
     return path
 
 
+def replace_between(page: Path, marks: tuple[str, str], words: str) -> bool:
+    """Replace what stands between two lines of a page; False, and said, where it lacks them."""
+    text = page.read_text(encoding="utf-8")
+    first, last = (text.find(mark) for mark in marks)
+    if not 0 <= first < last:
+        print(f"{page} lacks the lines {marks[0]} and {marks[1]}, in this order.")
+        return False
+    page.write_text(f"{text[: first + len(marks[0])]}\n{words}\n{text[last:]}", encoding="utf-8")
+    return True
+
+
 def write_docs() -> int:
     """Replace what stands between the marks of docs/benchmarks.md by the table of the last full runs."""
     if not RESULTS.is_file():
         print(f"{RESULTS} does not exist. Run `make bench` first.")
         return 2
-    text = PAGE.read_text(encoding="utf-8")
-    first, last = (text.find(mark) for mark in MARKS)
-    if not 0 <= first < last:
-        print(f"{PAGE} lacks the lines {MARKS[0]} and {MARKS[1]}, in this order.")
-        return 2
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    PAGE.write_text(f"{text[: first + len(MARKS[0])]}\n{_section(results)}\n{text[last:]}", encoding="utf-8")
+    if not replace_between(PAGE, MARKS, _section(results)):
+        return 2
     print(f"Wrote {sum(len(one['rows']) for one in results.values())} rows into {PAGE}.")
     return 0
 
